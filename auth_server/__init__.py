@@ -1,0 +1,1 @@
+"""The central server: it decides on every factor and keeps the evidence."""

@@ -1,0 +1,121 @@
+"""The words of a decision, as frozen data.
+
+Pure: no I/O, no clock, no Flask. Everything here is a plain value, so that a decision can be
+made, stored, explained and tested without a server.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from auth_contract.actions import Action, CaptureHint
+
+Evidence = Mapping[str, str | int | float | bool | None]
+"""What an auditor needs to follow a verdict: numbers and names, never a secret or a picture."""
+
+
+class Factor(StrEnum):
+    """The checks that an action may ask for, in the order in which evidence is listed."""
+
+    PASSWORD = "password"  # noqa: S105 - the factor's name
+    TOTP = "totp"
+    FACE = "face"
+    DEVICE = "device"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One factor's finding.
+
+    `capture_hint` is set only where the pictures could not be judged at all, which is neither a
+    match nor a mismatch: `passed` is then false and the person is asked for new pictures.
+    """
+
+    factor: Factor
+    passed: bool
+    evidence: Evidence = field(default_factory=dict)
+    capture_hint: CaptureHint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kiosk:
+    """A registered kiosk. `public_key` is its raw Ed25519 key, 32 bytes."""
+
+    kiosk_id: str
+    public_key: bytes
+    mac_address: str
+    enabled: bool
+    last_seen_at: datetime | None = None
+    agent_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An opened attempt; `used_at` is set once, by the submission that consumed it."""
+
+    attempt_id: str
+    kiosk_id: str
+    action: Action
+    nonce: str
+    opened_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An enrolled face: a unit-length embedding (little-endian float32) and the model it is of."""
+
+    model: str
+    embedding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """All that the factors compare a person's claims with.
+
+    For an unknown name `accounts` hands out a decoy of the same shape (`is_decoy`), so that the
+    same work is done and every factor fails. `totp_last_step` is the newest RFC 6238 time step
+    already used; a code is accepted only for a later one.
+    """
+
+    username: str
+    password_hash: bytes = field(repr=False)
+    totp_secret: str = field(repr=False)
+    totp_last_step: int
+    template: Template = field(repr=False)
+    mac_addresses: frozenset[str]
+    enabled: bool
+    face_enabled: bool
+    is_decoy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one submission asserts about its person, device and time."""
+
+    username: str
+    password: str = field(repr=False)
+    totp: str = field(repr=False)
+    frames: tuple[bytes, ...] = field(repr=False)
+    mac: str
+    client_ts_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What one audit row says, before the log gives it a number, a salt and a hash.
+
+    `outcome_reason` is the coarse word the person was given; `detail` holds every verdict with
+    its evidence, or why a request never reached the factors.
+    """
+
+    action: str
+    success: bool
+    outcome_reason: str
+    username: str | None
+    kiosk_id: str | None
+    source_address: str | None
+    detail: Mapping[str, object]
