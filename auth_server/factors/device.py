@@ -1,0 +1,34 @@
+"""Where you are: the kiosk's MAC must be its own and one that the account is bound to. Pure.
+
+A MAC identifies and never authenticates: the request's signature has already proved the kiosk,
+and this factor ties the person to it.
+"""
+
+import hmac
+
+from auth_contract.fields import canonical_mac
+from auth_server.domain import Factor, Verdict
+
+
+def verify(*, claim: str, enrolment: frozenset[str], kiosk_mac: str) -> Verdict:
+    """Accept a MAC that is the signing kiosk's registered one and among the account's bound ones.
+
+    Evidence: `is_kiosks_own` and `is_bound`, the two findings. An empty or malformed MAC, on
+    either side, matches nothing.
+    """
+    try:
+        mac = canonical_mac(claim).encode()
+    except ValueError:
+        return Verdict(Factor.DEVICE, passed=False, evidence={"problem": "the claim is not a MAC address"})
+    is_kiosks_own = _same(mac, kiosk_mac)
+    # A list, not any(): every bound MAC is compared, whichever matches.
+    is_bound = any([_same(mac, bound) for bound in enrolment])
+    return Verdict(
+        Factor.DEVICE,
+        passed=is_kiosks_own and is_bound,
+        evidence={"is_kiosks_own": is_kiosks_own, "is_bound": is_bound},
+    )
+
+
+def _same(mac: bytes, other: str) -> bool:
+    return hmac.compare_digest(mac, other.encode("utf-8", "surrogatepass"))
