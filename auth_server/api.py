@@ -1,0 +1,112 @@
+"""The routes that kiosks use: a view parses one model, calls one function and renders."""
+
+from flask import Blueprint, Response, current_app, request
+
+from auth_contract import paths
+from auth_contract.actions import Action
+from auth_contract.messages import (
+    AttemptReply,
+    AttemptRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    LoginRequest,
+    WireModel,
+)
+from auth_server import exchange
+from auth_server.admission import admit, parse_body
+from auth_server.authenticator import Submission
+from auth_server.domain import Claims
+from auth_server.errors import AttemptRefused
+from auth_server.face.frames import check_frame
+from auth_server.openapi import openapi_document
+from auth_server.services import Services
+
+api = Blueprint("api", __name__)
+
+
+def services() -> Services:
+    """The services that `create_app` was given."""
+    found: Services = current_app.extensions["fourauth"]
+    return found
+
+
+def render(message: WireModel, status: int = 200) -> Response:
+    """A message as a JSON response that no cache keeps."""
+    response = Response(message.model_dump_json(exclude_none=True), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@api.post(paths.ATTEMPTS)
+def open_attempt() -> Response:
+    """Open an attempt at an action."""
+    now = services().time.trusted_now()
+    signed = admit(request, services().signatures, now)
+    asked = parse_body(request, signed, AttemptRequest)
+    attempt = services().attempts.open(
+        kiosk_id=signed.kiosk.kiosk_id, action=asked.action, now=now, request_nonce=signed.nonce
+    )
+    return render(AttemptReply(attempt_id=attempt.attempt_id, nonce=attempt.nonce, expires_at=attempt.expires_at))
+
+
+@api.post(paths.LOGIN)
+def log_in() -> Response:
+    """Decide a log in. The attempt is used up by the signed headers alone, before a body is read."""
+    now = services().time.trusted_now()
+    signed = admit(request, services().signatures, now)
+    attempt = services().attempts.consume(
+        kiosk_id=signed.kiosk.kiosk_id, nonce=signed.nonce, action=Action.LOGIN, now=now
+    )
+    exchange.current().attempt_id = attempt.attempt_id
+    login = parse_body(request, signed, LoginRequest)
+    if login.attempt_id != attempt.attempt_id:
+        raise AttemptRefused("the body names another attempt than the signature's nonce")
+    for index, frame in enumerate(login.frames):
+        check_frame(frame, f"frames.{index}")
+    source = exchange.current().source_address
+    exchange.current().is_audited = True
+    return render(
+        services().authenticator.submit(
+            Submission(Action.LOGIN, attempt, signed.kiosk, _claims(login), source), now=now
+        )
+    )
+
+
+@api.post(paths.HEARTBEAT)
+def heartbeat() -> Response:
+    """Note that a kiosk is alive and tell it the server's time."""
+    now = services().time.trusted_now()
+    signed = admit(request, services().signatures, now)
+    services().attempts.remember_nonce(signed.kiosk.kiosk_id, signed.nonce, now)
+    report = parse_body(request, signed, HeartbeatRequest)
+    services().kiosks.record_heartbeat(signed.kiosk.kiosk_id, now, report.agent_version)
+    return render(HeartbeatReply(server_ts_utc=now))
+
+
+@api.get(paths.JWKS)
+def jwks() -> Response:
+    """The public keys that verify assertions (RFC 7517)."""
+    return _document(services().assertions.jwks(), "application/jwk-set+json")
+
+
+@api.get(paths.OPENAPI)
+def openapi() -> Response:
+    """This interface, described from its own models."""
+    return _document(openapi_document(), "application/json")
+
+
+def _document(document: object, mimetype: str) -> Response:
+    response = Response(current_app.json.dumps(document), mimetype=mimetype)
+    response.headers["Cache-Control"] = "max-age=60"
+    return response
+
+
+def _claims(login: LoginRequest) -> Claims:
+    return Claims(
+        username=login.username,
+        password=login.password,
+        totp=login.totp,
+        frames=login.frames,
+        mac=login.mac,
+        client_ts_utc=login.client_ts_utc,
+    )

@@ -1,0 +1,73 @@
+"""The one place where the server's parts are chosen and wired."""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+from auth_server.accounts import Accounts
+from auth_server.assertions import Assertions
+from auth_server.attempts import Attempts
+from auth_server.audit import AuditLog
+from auth_server.authenticator import Authenticator
+from auth_server.checkpoints import Checkpoints
+from auth_server.face.engine import FaceEngine
+from auth_server.housekeeping import Housekeeping
+from auth_server.keyring import Keyring
+from auth_server.kiosks import Kiosks
+from auth_server.lockouts import Lockouts
+from auth_server.services import Services
+from auth_server.settings import ServerSettings
+from auth_server.settings_file import load_settings as load_settings
+from auth_server.signature import SignatureCheck
+from auth_server.store.database import open_database
+from auth_server.timesource import TimeSource
+
+
+def new_token() -> str:
+    """128 random bits as 22 characters of base64url."""
+    return secrets.token_urlsafe(16)
+
+
+def build(settings: ServerSettings) -> Services:
+    """Open the store, load the models and wire one worker's services.
+
+    Raises StartRefused or StoreError; nothing is created that was missing.
+    """
+    keyring = Keyring.load(settings.store.keys)
+    database = open_database(settings.store.database, keyring)
+    face_engine = FaceEngine(settings.face)
+    accounts = Accounts(database, keyring.field, face_engine.model, embedding_size=face_engine.embedding_size)
+    lockouts, audit = Lockouts(database), AuditLog(database)
+    kiosks, attempts = Kiosks(database), Attempts(database, new_token)
+    assertions = Assertions(keyring.assertion_key, settings.site)
+    executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
+    time = TimeSource(settings.time)
+    time.start()
+    return Services(
+        database=database,
+        accounts=accounts,
+        kiosks=kiosks,
+        attempts=attempts,
+        audit=audit,
+        assertions=assertions,
+        face_engine=face_engine,
+        signatures=SignatureCheck(kiosks.find),
+        authenticator=Authenticator(
+            database=database,
+            accounts=accounts,
+            lockouts=lockouts,
+            audit=audit,
+            assertions=assertions,
+            face_engine=face_engine,
+            executor=executor,
+        ),
+        time=time,
+        executor=executor,
+        housekeeping=Housekeeping(
+            audit=audit,
+            checkpoints=Checkpoints(settings.store.checkpoints, keyring.audit_key),
+            attempts=attempts,
+            lockouts=lockouts,
+            time=time,
+            every_s=settings.store.checkpoint_every_s,
+        ),
+    )

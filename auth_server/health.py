@@ -1,0 +1,84 @@
+"""Liveness, readiness and metrics of a worker, on the local port.
+
+Every worker listens on the same port (SO_REUSEPORT): any of them answers for itself, and metrics
+are gathered over all. Nothing here is reachable from another machine.
+"""
+
+import json
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from threading import Thread
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from auth_server.errors import AuthServerError
+from auth_server.metrics import CLOCK_OFFSET
+from auth_server.services import Services
+from auth_server.settings import HealthSettings
+
+
+def readiness(services: Services) -> dict[str, str]:
+    """What stands in the way of serving, by part; empty when ready."""
+    faults: dict[str, str] = {}
+    try:
+        services.audit.head()
+    except AuthServerError as error:
+        faults["store"] = str(error)
+    except Exception as error:  # whatever the driver raises, the answer is "not ready"
+        faults["store"] = type(error).__name__
+    status = services.time.status()
+    if status.state == "wrong":
+        faults["clock"] = f"off by {status.offset_s} s"
+    return faults
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: "HealthServer"
+
+    def do_GET(self) -> None:
+        if self.path == "/livez":
+            self._answer(200, "application/json", b'{"alive":true}')
+        elif self.path == "/readyz":
+            faults = readiness(self.server.services)
+            body = json.dumps({"ready": not faults, "faults": faults}).encode()
+            self._answer(503 if faults else 200, "application/json", body)
+        elif self.path == "/metrics":
+            self._answer(200, CONTENT_TYPE_LATEST, _metrics(self.server.services))
+        else:
+            self._answer(404, "text/plain", b"only /livez, /readyz and /metrics\n")
+
+    def _answer(self, status: int, mimetype: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", mimetype)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: probes come every few seconds."""
+
+
+def _metrics(services: Services) -> bytes:
+    offset_s = services.time.status().offset_s
+    if offset_s is not None:
+        CLOCK_OFFSET.set(offset_s)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)
+
+
+class HealthServer(ThreadingTCPServer):
+    """The local listener of one worker."""
+
+    allow_reuse_address = True
+    allow_reuse_port = True
+    daemon_threads = True
+
+    def __init__(self, settings: HealthSettings, services: Services) -> None:
+        self.services = services
+        super().__init__((settings.host, settings.port), _Handler)
+
+    def start(self) -> None:
+        """Answer in the background until `shutdown`."""
+        Thread(target=self.serve_forever, name="health", daemon=True).start()

@@ -1,0 +1,16 @@
+"""What Prometheus reads; names follow its conventions, labels are closed sets."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("fourauth_requests", "Requests answered", ["path", "status"])
+OUTCOMES = Counter("fourauth_outcomes", "Decisions by action and the reason given to the person", ["action", "reason"])
+REQUEST_SECONDS = Histogram(
+    "fourauth_request_seconds", "Time to answer", ["path"], buckets=(0.005, 0.02, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
+)
+STAGE_SECONDS = Histogram(
+    "fourauth_stage_seconds", "Time in one stage of a decision", ["stage"], buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+)
+INCIDENTS = Counter("fourauth_incidents", "Unforeseen errors")
+CLOCK_OFFSET = Gauge(
+    "fourauth_clock_offset_seconds", "Offset found by the last cross-check", multiprocess_mode="mostrecent"
+)

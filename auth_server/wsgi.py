@@ -1,0 +1,174 @@
+"""The command `4auth-server`: gunicorn with TLS 1.3 around the Flask application."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auth_server.errors import AuthServerError, StartRefused
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from gunicorn.workers.base import Worker
+
+    from auth_server.settings import ServerSettings
+
+EX_CONFIG = 78
+"""sysexits.h: something in the settings, keys, models or store must be mended before a start."""
+
+_EXAMPLE = "example: 4auth-server --settings /etc/4auth/server.toml --check-config"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server; return 78 with a sentence on standard error where it must not start."""
+    arguments = _parser().parse_args(argv)
+    # prometheus_client chooses its storage when it is first imported, so this precedes the heavy imports.
+    with tempfile.TemporaryDirectory(prefix="4auth-metrics-") as metrics_folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+        try:
+            return _run(arguments)
+        except StartRefused as error:
+            print(f"4auth-server: {error}", file=sys.stderr)
+            return EX_CONFIG
+        except AuthServerError as error:
+            print(f"4auth-server: {error}", file=sys.stderr)
+            return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="4auth-server", description="The 4Auth server.", epilog=_EXAMPLE)
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=Path(os.environ.get("FOURAUTH_SETTINGS", "/etc/4auth/server.toml")),
+        help="TOML file (default: $FOURAUTH_SETTINGS, else /etc/4auth/server.toml)",
+    )
+    parser.add_argument("--check-config", action="store_true", help="check settings, keys, store and models, then exit")
+    parser.add_argument("--dump-config", action="store_true", help="print the settings in effect, then exit")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from auth_server.bootstrap import load_settings
+
+    settings = load_settings(arguments.settings)
+    if arguments.dump_config:
+        print(settings.model_dump_json(indent=2))
+        return 0
+    _check_start(settings)
+    if arguments.check_config:
+        print(json.dumps({"settings": str(arguments.settings), "usable": True}))
+        return 0
+    _warn_of_development(settings)
+    from auth_server.logs import configure_logging
+
+    configure_logging(settings.log_level)
+    _gunicorn(settings).run()
+    return 0
+
+
+def _check_start(settings: "ServerSettings") -> None:
+    """Refuse here, in one sentence, what would otherwise fail in each worker."""
+    from auth_server.face import models
+    from auth_server.keyring import Keyring
+    from auth_server.store.database import open_database
+    from auth_server.tls import server_context
+
+    open_database(settings.store.database, Keyring.load(settings.store.keys)).close()
+    models.check(settings.face.models)
+    try:
+        server_context(settings.listen.tls_certificate, settings.listen.tls_key, handshake_timeout_s=1)
+    except OSError as error:
+        raise StartRefused(
+            f"listen.tls_certificate = {settings.listen.tls_certificate}, "
+            f"listen.tls_key = {settings.listen.tls_key}: {error.strerror or error}"
+        ) from error
+
+
+def _warn_of_development(settings: "ServerSettings") -> None:
+    if settings.environment == "development":
+        warnings.warn(
+            "environment = development: settings that no real door may have are allowed", UserWarning, stacklevel=2
+        )
+
+
+def _gunicorn(settings: "ServerSettings") -> Any:
+    from gunicorn.app.base import BaseApplication
+
+    from auth_server import bootstrap, tls
+    from auth_server.app import create_app
+    from auth_server.health import HealthServer
+
+    context = tls.server_context(
+        settings.listen.tls_certificate,
+        settings.listen.tls_key,
+        handshake_timeout_s=settings.listen.handshake_timeout_s,
+    )
+
+    class Application(BaseApplication):
+        """Builds the services in each worker, after the fork."""
+
+        def load_config(self) -> None:
+            config: Any = self.cfg
+            for name, value in _options(settings, context).items():
+                config.set(name, value)
+
+        def load(self) -> "Flask":
+            services = bootstrap.build(settings)
+            HealthServer(settings.health, services).start()
+            services.housekeeping.start()
+            return create_app(services)
+
+    return Application()  # type: ignore[no-untyped-call]
+
+
+def _leave(_server: Any, worker: "Worker") -> None:
+    """The last act of a worker, after its requests in flight: checkpoint and close."""
+    from auth_server.services import Services
+
+    app = getattr(worker, "wsgi", None)
+    services = app.extensions.get("fourauth") if app is not None else None
+    if isinstance(services, Services):
+        services.close()
+
+
+def _options(settings: "ServerSettings", context: Any) -> dict[str, Any]:
+    listen = settings.listen
+    host = f"[{listen.host}]" if listen.host.version == 6 else str(listen.host)
+    return {
+        "bind": [f"{host}:{listen.port}"],
+        "workers": listen.workers,
+        "threads": listen.threads,
+        "worker_class": "gthread",
+        "keyfile": str(listen.tls_key),
+        "certfile": str(listen.tls_certificate),
+        "ssl_context": lambda _conf, _factory: context,
+        "graceful_timeout": listen.graceful_timeout_s,
+        "keepalive": 30,
+        "limit_request_line": 1024,
+        "limit_request_fields": 32,
+        "limit_request_field_size": 2048,
+        "forwarded_allow_ips": "",
+        "proc_name": "4auth-server",
+        "errorlog": "-",
+        "accesslog": None,
+        "logger_class": "auth_server.logs.GunicornLogger",
+        "control_socket_disable": True,
+        "worker_exit": _leave,
+        "child_exit": _forget_worker,
+    }
+
+
+def _forget_worker(_server: Any, worker: "Worker") -> None:
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
