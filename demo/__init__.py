@@ -1,0 +1,1 @@
+"""A throw-away site on this machine, with real processes, photographs, TLS and store."""

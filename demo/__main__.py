@@ -1,0 +1,142 @@
+"""`make demo` and `make run`: a throw-away site, performed or left running.
+
+python -m demo            one login granted, then one refusal for each way to fail
+python -m demo --serve    the same site with a kiosk in this terminal, to try by hand
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyotp
+
+from demo.cases import CASES, MACS, PASSWORD, Case, Stage, secret_of
+from demo.kiosk import Kiosk
+from demo.pictures import Pictures, PicturesMissing, prepare
+from demo.site import CommandFailed, Site, command
+
+_CACHE = Path(".cache")
+_CAMERA = Path("/dev/video0")
+
+
+def main() -> int:
+    """Run what was asked for; 0 when everything happened as it should."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--serve", action="store_true", help="leave the site running, with a kiosk in this terminal")
+    serve = parser.parse_args().serve
+    try:
+        with tempfile.TemporaryDirectory(prefix="4auth-demo-") as folder:
+            return _serve(Path(folder)) if serve else _perform(Path(folder))
+    except (CommandFailed, PicturesMissing) as error:
+        print(f"\nThe demo could not go on: {error}", file=sys.stderr)
+        return 1
+
+
+def _say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def _stage(folder: Path) -> Iterator[Stage]:
+    """A site with one person and two kiosks, its server running."""
+    pictures = _prepared()
+    _say("Making a site: keys, certificate, encrypted database, two kiosks, one person.")
+    site = Site(folder, (_CACHE / "models").absolute())
+    site.init()
+    kiosk = Kiosk(site, "kiosk-1", mac_override=MACS["kiosk-1"])
+    for kiosk_id in ("kiosk-1", "kiosk-2"):
+        site.register(kiosk_id, Kiosk(site, kiosk_id, mac_override=MACS[kiosk_id]).settings)
+    uri = site.add_user("Ada", PASSWORD, [pictures.ada], ["kiosk-1"])
+    seconds = site.start_server()
+    _say(f"4auth-server answers on port {site.port} after {seconds:.1f} s.")
+    try:
+        yield Stage(site, pictures, kiosk, pyotp.TOTP(secret_of(uri)))
+    finally:
+        kiosk.stop()
+        site.stop_server()
+
+
+def _prepared() -> Pictures:
+    _say("Real photographs: an astronaut's portrait, and other people to be turned away.")
+    return prepare(_CACHE / "pictures")
+
+
+def _perform(folder: Path) -> int:
+    with _stage(folder) as stage:
+        stage.kiosk.start()
+        _say("4auth-kiosk runs beside it, with pictures for a camera and a script for a keypad.\n")
+        faults = sum(_play(stage, number, case) for number, case in enumerate(CASES, 1))
+        stage.kiosk.stop()
+        stage.site.stop_server()  # a clean end signs a last checkpoint
+        report = stage.site.provision("audit", "verify")
+        _say(f"\nThe audit log is whole: {report['rows']} rows, signed checkpoints prove 1 to {report['proved_to']}.")
+    if faults:
+        _say(f"\n{faults} of {len(CASES)} cases did NOT end as they should.")
+        return 1
+    _say(f"\nAll {len(CASES)} cases ended as they should.")
+    return 0
+
+
+def _play(stage: Stage, number: int, case: Case) -> int:
+    """Perform one case and print what happened; 1 when it did not end as it should."""
+    seen = case.perform(stage)
+    row = stage.newest_attempt()
+    reason = "no row: nothing was sent" if row is None else row["reason"]
+    is_right = seen.startswith(case.seen) and reason == case.reason
+    _say(f"{'✓' if is_right else '✗'} {number:2} {case.title}")
+    _tell("the person reads", seen)
+    _tell("the audit says", reason if row is None else f"row {row['id']}, {reason}: {_why(row['detail'])}")
+    return 0 if is_right else 1
+
+
+def _tell(who: str, what: str) -> None:
+    _say(textwrap.fill(what, 112, initial_indent=f"     {who:<18} ", subsequent_indent=" " * 24))
+
+
+def _why(detail: dict[str, Any]) -> str:
+    """The evidence of an audit row in one line: what failed first, then what passed."""
+    verdicts: dict[str, dict[str, Any]] = detail.get("verdicts", {})
+    if not verdicts:
+        return str(detail.get("why") or ", ".join(f"{name} {value}" for name, value in detail.items()))
+    failed = [f"{name} failed ({_evidence(verdict)})" for name, verdict in verdicts.items() if not verdict["passed"]]
+    passed = [name for name, verdict in verdicts.items() if verdict["passed"]]
+    return "; ".join([*failed, f"{', '.join(passed)} passed"])
+
+
+def _evidence(verdict: dict[str, Any]) -> str:
+    told = {name: value for name, value in verdict.items() if name != "passed" and value is not None}
+    return ", ".join(f"{name} {value}" for name, value in told.items()) or "no more is kept"
+
+
+def _serve(folder: Path) -> int:
+    with _stage(folder) as stage:
+        has_camera = _CAMERA.exists()
+        camera = {"kind": "opencv", "device": str(_CAMERA)} if has_camera else stage.replay_camera()
+        settings = stage.site.kiosk_settings(
+            "kiosk-1",
+            mac_override=MACS["kiosk-1"],
+            camera=camera,
+            keypad={"kind": "terminal"},
+        )
+        _say(f"\nLog in as ada, password {PASSWORD}. Add this account to an authenticator app:")
+        _say(f"  {stage.totp.provisioning_uri(name='ada', issuer_name='4Auth demo')}")
+        if has_camera:
+            _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
+        else:
+            _say("There is no camera here: the kiosk sees the astronaut's portrait.")
+        _say(f"Metrics: http://127.0.0.1:{stage.site.health_port}/metrics   Ctrl-C ends everything.\n")
+        input("Press Enter to start the kiosk in this terminal. ")
+        with contextlib.suppress(KeyboardInterrupt):
+            with (folder / "kiosk.log").open("ab") as log:
+                subprocess.run([command("4auth-kiosk"), "--settings", str(settings)], stderr=log, check=False)  # noqa: S603 - our own command
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""The ways in which a login can be refused, each performed for real."""
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pyotp
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from auth_contract import paths
+from auth_contract.actions import Action
+from auth_contract.messages import LoginRequest
+from auth_server.bootstrap import new_token
+from demo.impostor import Impostor
+from demo.kiosk import Entry, Kiosk, backends
+from demo.pictures import Pictures
+from demo.site import Site
+from kiosk_agent.client import AuthClient, Surroundings
+from kiosk_agent.errors import Refused
+from kiosk_agent.settings import ServerSettings
+
+PASSWORD = "Lovelace 1815"  # noqa: S105 - of a made-up account on a throw-away site
+MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02", "kiosk-9": "02:00:5e:10:00:09"}
+_STEP_S = 30
+
+
+@dataclass
+class Stage:
+    """All that the cases play with: the site, its main kiosk, the person's code generator."""
+
+    site: Site
+    pictures: Pictures
+    kiosk: Kiosk
+    totp: pyotp.TOTP
+    last_step: int = 0
+    last_code: str = ""
+    last_row: int = 0
+
+    def newest_attempt(self) -> dict[str, Any] | None:
+        """The audit row of what was just tried, or None where nothing was; kiosks' signs of life do not count."""
+        rows = self.site.audit_rows(limit=20)
+        new = [row for row in rows if row["id"] > self.last_row and row["action"] != "heartbeat"]
+        self.last_row = rows[0]["id"]
+        return new[0] if new else None
+
+    def fresh_code(self) -> str:
+        """A code that was not used; where the next one is needed early, wait for its time."""
+        step = max(int(time.time()) // _STEP_S, self.last_step + 1)
+        while step > int(time.time()) // _STEP_S + 1:
+            time.sleep(0.5)
+        return self.totp.at(step * _STEP_S)
+
+    def used(self, code: str) -> None:
+        """Note that the server has granted this code."""
+        now = int(time.time()) // _STEP_S
+        self.last_step = next(step for step in range(now - 2, now + 3) if self.totp.at(step * _STEP_S) == code)
+        self.last_code = code
+
+    def enter(self, *, picture: Path | None = None, password: str = PASSWORD, code: str | None = None) -> str:
+        """One session at the main kiosk; what it answers."""
+        self.kiosk.show(picture or self.pictures.ada)
+        return self.kiosk.enter(Entry("Ada", password, code or self.fresh_code()))
+
+    def replay_camera(self) -> dict[str, Any]:
+        """A camera that sees Ada."""
+        self.kiosk.show(self.pictures.ada)
+        return dict(backends(self.kiosk.scene)["camera"])
+
+    def elsewhere(self, kiosk_id: str, **settings: Any) -> str:
+        """One session at an agent with other settings; what it answers."""
+        kiosk = Kiosk(self.site, kiosk_id, **{"mac_override": MACS[kiosk_id], **settings})
+        kiosk.show(self.pictures.ada)
+        try:
+            return kiosk.enter(Entry("Ada", PASSWORD, self.fresh_code()))
+        finally:
+            kiosk.stop()
+
+
+def granted(stage: Stage) -> str:
+    """All four factors are right."""
+    code = stage.fresh_code()
+    seen = stage.enter(code=code)
+    stage.used(code)
+    return seen
+
+
+def used_code(stage: Stage) -> str:
+    """The code of the login that was granted."""
+    return stage.enter(code=stage.last_code)
+
+
+def wrong_password(stage: Stage) -> str:
+    """One letter off."""
+    return stage.enter(password=PASSWORD + "x")
+
+
+def wrong_code(stage: Stage) -> str:
+    """A code of no step near now."""
+    right = stage.fresh_code()
+    return stage.enter(code=f"{(int(right) + 1) % 1_000_000:06d}")
+
+
+def another_face(stage: Stage) -> str:
+    """Somebody who knows the password and holds the phone."""
+    return stage.enter(picture=stage.pictures.eve)
+
+
+def no_face(stage: Stage) -> str:
+    """A cup of coffee."""
+    return stage.enter(picture=stage.pictures.empty)
+
+
+def two_faces(stage: Stage) -> str:
+    """Two people before the camera."""
+    return stage.enter(picture=stage.pictures.two)
+
+
+def another_mac(stage: Stage) -> str:
+    """A registered kiosk that claims the MAC of the one to which the account is bound."""
+    return stage.elsewhere("kiosk-2", mac_override=MACS["kiosk-1"])
+
+
+def clock_off(stage: Stage) -> str:
+    """The kiosk's clock is 121 s late."""
+    return stage.elsewhere("kiosk-1", clock_offset_s=-121.0)
+
+
+def unregistered(stage: Stage) -> str:
+    """A kiosk whose key the server does not know."""
+    return stage.elsewhere("kiosk-9")
+
+
+def sent_twice(stage: Stage) -> str:
+    """One good submission, sent again as it was: the first is granted, the second is not."""
+    code = stage.fresh_code()
+    client, submission, nonce = _submission(stage, code)
+    client.submit_login(submission, nonce)
+    stage.used(code)
+    try:
+        client.submit_login(submission, nonce)
+    except Refused as refused:
+        return f"{refused.status} {refused.reply.reason}: {refused.reply.message}"
+    finally:
+        client.close()
+    return "granted a second time"
+
+
+def unsigned(stage: Stage) -> str:
+    """A request that no kiosk signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a stranger pins nothing
+    connection = http.client.HTTPSConnection("127.0.0.1", stage.site.port, context=context, timeout=10)
+    connection.request("POST", paths.LOGIN, b"{}", {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    members = json.loads(reply.read())
+    connection.close()
+    return f"{reply.status} {members['reason']}: {members['message']}"
+
+
+def not_pinned(stage: Stage) -> str:
+    """Another server in the place of ours: the kiosk sends it nothing."""
+    impostor = Impostor(stage.site.folder)
+    url = f"https://127.0.0.1:{impostor.port}"
+    server = {"url": url, "pins": [stage.site.pin], "retries": 0}
+    try:
+        seen = stage.elsewhere("kiosk-1", server=server)
+    finally:
+        impostor.close()
+    return f"{seen} ({impostor.received} bytes sent to it)"
+
+
+def too_many(stage: Stage) -> str:
+    """Five failures in a row, then everything right."""
+    for _ in range(5):
+        stage.enter(password="Wrong horse 7")  # noqa: S106 - it is wrong on purpose
+    return stage.enter()
+
+
+def _submission(stage: Stage, code: str) -> tuple[AuthClient, LoginRequest, str]:
+    """The main kiosk's own client and key, so that a submission can be sent by hand."""
+    key: Any = load_pem_private_key((stage.site.folder / "kiosk-1" / "key" / "device.pem").read_bytes(), None)
+    around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
+    server = ServerSettings(url=f"https://127.0.0.1:{stage.site.port}", pins=(stage.site.pin,))
+    client = AuthClient(server, "kiosk-1", key, around)
+    attempt = client.open_attempt(Action.LOGIN)
+    submission = LoginRequest(
+        attempt_id=attempt.attempt_id,
+        username="ada",
+        password=PASSWORD,
+        totp=code,
+        frames=(stage.pictures.ada.read_bytes(),) * 3,
+        mac=MACS["kiosk-1"],
+        client_ts_utc=datetime.now(UTC),
+    )
+    return client, submission, attempt.nonce
+
+
+def secret_of(uri: str) -> str:
+    """The TOTP secret in a provisioning URI."""
+    return parse_qs(urlsplit(uri).query)["secret"][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One performance: its title, what must be read and what the audit row must say."""
+
+    title: str
+    perform: Callable[[Stage], str]
+    seen: str
+    reason: str
+
+
+CASES = (
+    Case("all four factors are right", granted, "Welcome, ada", "granted"),
+    Case("a code used twice", used_code, "Access denied", "denied"),
+    Case("wrong password", wrong_password, "Access denied", "denied"),
+    Case("wrong code", wrong_code, "Access denied", "denied"),
+    Case("another person's face", another_face, "Access denied", "denied"),
+    Case("no face", no_face, "Once more, please", "capture_again"),
+    Case("two faces", two_faces, "Once more, please", "capture_again"),
+    Case("another kiosk's MAC", another_mac, "Access denied", "denied"),
+    Case("a clock 121 s off", clock_off, "Out of service", "kiosk_refused"),
+    Case("a submission sent twice", sent_twice, "409 start_again", "start_again"),
+    Case("an unsigned request", unsigned, "401 kiosk_refused", "kiosk_refused"),
+    Case("a kiosk that is not registered", unregistered, "Out of service", "kiosk_refused"),
+    Case("a server whose key is not the pinned one", not_pinned, "Not logged in", "no row: nothing was sent"),
+    Case("a sixth try after five failures", too_many, "Please wait", "locked"),
+)

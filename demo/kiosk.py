@@ -1,0 +1,119 @@
+"""The kiosk of the demo: the real agent as a process, keys typed from here, pictures laid before its camera."""
+
+import json
+import queue
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from demo.site import CommandFailed, Site, command
+
+RESULT_WITHIN_S = 60.0
+_RESULTS = ("Welcome, ", "Access denied:", "Please wait:", "Not logged in:", "Out of service:", "Once more, please:")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a person types."""
+
+    name: str
+    password: str = field(repr=False)
+    code: str = field(repr=False)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The keypad's script of one session."""
+        return [
+            {"step": "attract", "text": self.name},
+            {"step": "password", "text": self.password},
+            {"step": "code", "text": self.code},
+            {"step": "capture_again", "keys": ["cancel"]},
+        ]
+
+
+class Kiosk:
+    """One running `4auth-kiosk`. `show` puts a picture before the camera, `enter` types a session."""
+
+    def __init__(self, site: Site, kiosk_id: str, **settings: Any) -> None:
+        self._folder = site.folder / kiosk_id
+        self.scene = self._folder / "scene"
+        self.scene.mkdir(parents=True, exist_ok=True)
+        self.settings = site.kiosk_settings(kiosk_id, **{**backends(self.scene), **settings})
+        self._said: queue.Queue[str | None] = queue.Queue()
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start the agent and listen to its screen."""
+        with (self._folder / "kiosk.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [command("4auth-kiosk"), "--settings", str(self.settings)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        Thread(target=self._listen, args=(self._process,), name="screen", daemon=True).start()
+
+    def show(self, picture: Path) -> None:
+        """Lay a picture before the camera."""
+        coming = self._folder / "coming.jpg"
+        shutil.copy(picture, coming)
+        coming.replace(self.scene / "scene.jpg")
+
+    def enter(self, entry: Entry) -> str:
+        """Type one session and return the line with which the screen answered."""
+        process = self._running()
+        if process.stdin is None:
+            raise CommandFailed("4auth-kiosk has no keypad")
+        for line in entry.lines()[:3]:
+            process.stdin.write(json.dumps(line) + "\n")
+        process.stdin.flush()
+        said = self.answer()
+        if said.startswith("Once more, please:"):
+            process.stdin.write(json.dumps(entry.lines()[3]) + "\n")
+            process.stdin.flush()
+        return said
+
+    def answer(self) -> str:
+        """The next line on the screen that tells a result."""
+        while True:
+            try:
+                line = self._said.get(timeout=RESULT_WITHIN_S)
+            except queue.Empty:
+                raise CommandFailed(f"4auth-kiosk showed no result in {RESULT_WITHIN_S:.0f} s") from None
+            if line is None:
+                log = (self._folder / "kiosk.log").read_text(errors="replace")
+                raise CommandFailed(f"4auth-kiosk ended: {log[-600:]}")
+            said = line.strip()[4:]
+            if said.startswith(_RESULTS):
+                return said
+
+    def stop(self) -> None:
+        """End the agent as an operator would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
+        self._process = None
+
+    def _running(self) -> "subprocess.Popen[str]":
+        if self._process is None:
+            self.start()
+        if self._process is None:
+            raise CommandFailed("4auth-kiosk did not start")
+        return self._process
+
+    def _listen(self, process: "subprocess.Popen[str]") -> None:
+        for line in process.stdout or ():
+            self._said.put(line)
+        self._said.put(None)
+
+
+def backends(scene: Path) -> dict[str, Any]:
+    """Parts that need no hardware: pictures from a folder, keys from standard input, quick screens."""
+    return {
+        "camera": {"kind": "replay", "sources": [str(scene)]},
+        "keypad": {"kind": "scripted", "script": "-"},
+        "session": {"result_s": 1.0, "capture_again_s": 5.0},
+    }

@@ -1,0 +1,183 @@
+"""A throw-away site: its folder, its server process, its kiosks' settings. Only the real commands are used."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+READY_WITHIN_S = 60.0
+"""For a machine that is busy with something else; on two idle cores it takes about two seconds."""
+
+
+class CommandFailed(Exception):
+    """One of 4Auth's own commands did not do what the demo needs; its words are the message."""
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(name: str) -> str:
+    """The path of one of 4Auth's commands, beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def toml(members: Mapping[str, Any]) -> str:
+    """Plain values and one level of tables as TOML; JSON's strings, numbers and arrays are TOML's too."""
+    plain = [f"{name} = {json.dumps(value)}" for name, value in members.items() if not isinstance(value, Mapping)]
+    tables = [f"\n[{name}]\n{toml(value)}" for name, value in members.items() if isinstance(value, Mapping)]
+    return "\n".join([*plain, *tables]) + "\n"
+
+
+@dataclass
+class Site:
+    """One site in `folder`, with models from `models`. `workers` are server processes."""
+
+    folder: Path
+    models: Path
+    name: str = "demo"
+    port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
+    pin: str = ""
+    server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def settings(self) -> Path:
+        """The server's settings file."""
+        return self.folder / "site" / "server.toml"
+
+    @property
+    def server_log(self) -> Path:
+        """All that the server wrote."""
+        return self.folder / "server.log"
+
+    def init(self) -> None:
+        """Make the site: keys, certificate, database, settings."""
+        made = self.provision(
+            *("site", "init", "--folder", str(self.folder / "site"), "--name", self.name),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--health-port", str(self.health_port)),
+            *("--models", str(self.models), "--environment", "development"),
+        )
+        self.pin = made["pin"]
+
+    def provision(self, *arguments: str, secret: str | None = None) -> dict[str, Any]:
+        """Run `4auth-provision` and return its JSON. Raises CommandFailed with what it said."""
+        where = ["--settings", str(self.settings)] if self.settings.exists() else []
+        done = subprocess.run(  # noqa: S603 - our own command
+            [command("4auth-provision"), "--json", *where, *arguments],
+            input=secret,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFailed(f"4auth-provision {' '.join(arguments[:2])}: {done.stderr.strip() or done.stdout}")
+        return dict(json.loads(done.stdout))
+
+    def add_user(self, name: str, password: str, pictures: Sequence[Path], kiosks: Sequence[str]) -> str:
+        """Enrol a person from picture files; return the TOTP provisioning URI."""
+        password_file = self.folder / f"{name}.password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(password)
+        added = self.provision(
+            *("user", "add", name, "--password-file", str(password_file), "--show-uri"),
+            *(word for picture in pictures for word in ("--picture", str(picture))),
+            *(word for kiosk in kiosks for word in ("--kiosk", kiosk)),
+        )
+        password_file.unlink()
+        return str(added["provisioning_uri"])
+
+    def start_server(self) -> float:
+        """Start `4auth-server` in a process group of its own; return the seconds until it was ready."""
+        started = time.monotonic()
+        with self.server_log.open("ab") as log:
+            self.server = subprocess.Popen(  # noqa: S603 - our own command
+                [command("4auth-server"), "--settings", str(self.settings)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        while not self.is_ready():
+            if self.server.poll() is not None:
+                raise CommandFailed(f"4auth-server ended with {self.server.returncode}: {self.log_tail()}")
+            if time.monotonic() - started > READY_WITHIN_S:
+                raise CommandFailed(f"4auth-server was not ready in {READY_WITHIN_S:.0f} s: {self.log_tail()}")
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+    def is_ready(self) -> bool:
+        """Whether the server says of itself that it can serve."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop_server(self) -> None:
+        """End the server as an operator would, by SIGTERM."""
+        if self.server is not None and self.server.poll() is None:
+            self.server.terminate()
+            self.server.wait(timeout=60)
+        self.server = None
+
+    def kill_server(self) -> None:
+        """End the server and its workers at once, as a power cut would."""
+        if self.server is not None:
+            os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.wait(timeout=60)
+        self.server = None
+
+    def log_tail(self) -> str:
+        """The last lines that the server wrote."""
+        return "\n".join(self.server_log.read_text(errors="replace").splitlines()[-8:])
+
+    def kiosk_settings(self, kiosk_id: str, **changes: Any) -> Path:
+        """Write the settings file of a kiosk on this machine; `changes` replace or add members."""
+        folder = self.folder / kiosk_id
+        folder.mkdir(exist_ok=True)
+        server = {"url": f"https://127.0.0.1:{self.port}", "pins": [self.pin]}
+        members = {
+            "kiosk_id": kiosk_id,
+            "site": self.name,
+            "environment": "development",
+            "key_file": str(folder / "key" / "device.pem"),
+            "interface": "lo",
+            "server": server,
+            **changes,
+        }
+        path = folder / f"{len(list(folder.glob('*.toml')))}.toml"
+        path.write_text(toml(members))
+        return path
+
+    def register(self, kiosk_id: str, settings: Path) -> None:
+        """Let a kiosk make its key, and register the public half."""
+        identity = self.kiosk_identity(settings)
+        self.provision("kiosk", "add", kiosk_id, "--public-key", identity["public_key"], "--mac", identity["mac"])
+
+    def kiosk_identity(self, settings: Path) -> dict[str, Any]:
+        """What `4auth-kiosk identity` tells."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            [command("4auth-kiosk"), "--settings", str(settings), "identity", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFailed(f"4auth-kiosk identity: {done.stderr.strip()}")
+        return dict(json.loads(done.stdout))
+
+    def audit_rows(self, limit: int = 1) -> list[dict[str, Any]]:
+        """The newest audit rows, newest first."""
+        return list(self.provision("audit", "list", "--limit", str(limit))["rows"])
