@@ -1,5 +1,6 @@
 """What a worker does between requests: sign a checkpoint, forget what has expired."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """Runs every `every_s` seconds, and once more when stopped, so that a clean end is checkpointed."""
+    """Runs at the start, every `every_s` seconds, and at the end, so that a clean end is checkpointed."""
 
     audit: AuditLog
     checkpoints: Checkpoints
@@ -41,16 +42,21 @@ class Housekeeping:
             thread.join()
 
     def run(self) -> None:
-        """One round. A fault is logged and the next round tries again."""
+        """One round. A chore that fails is logged, the others are done, and the next round tries again."""
         now = self.time.now()
-        try:
-            self.checkpoints.write(self.audit.head(), now)
-            self.attempts.prune(now)
-            self.lockouts.prune(now)
-        except Exception as error:  # whatever it was, logins go on and the next round tries again
-            report_incident(log, error, during="housekeeping")
+        chores: dict[str, Callable[[], object]] = {
+            "checkpoint": lambda: self.checkpoints.write(self.audit.head(), now),
+            "attempts": lambda: self.attempts.prune(now),
+            "lockouts": lambda: self.lockouts.prune(now),
+        }
+        for name, chore in chores.items():
+            try:
+                chore()
+            except Exception as error:  # whatever it was, logins go on
+                report_incident(log, error, chore=name)
 
     def _rounds(self) -> None:
+        self.run()
         while not self._stop.wait(self.every_s):
             self.run()
         self.run()

@@ -1,0 +1,1 @@
+"""The encrypted store: models, the SQLCipher database that holds them, and its migrations."""

@@ -1,0 +1,149 @@
+"""The tables. They hold facts and have no behaviour; secrets are sealed before they come here.
+
+The big picture stands last in its row, because SQLite reads through it to reach what follows.
+"""
+
+from datetime import datetime
+from typing import Final, cast
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from auth_contract.limits import USERNAME_MAX_CHARS
+from auth_server.store.types import EvidenceDateTime, UtcDateTime
+
+OVER_ALL = "*"
+"""Stands for all of a person's own kiosks in `lockouts`; no kiosk id can be spelt so."""
+
+AUDIT_NAME_MAX_CHARS = USERNAME_MAX_CHARS + 1
+"""A name that was cut for the audit log carries one more character, which says so."""
+
+_Long = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Names constraints alike on every database, so that a migration can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class User(Base):
+    """One account. `*_enc` columns are sealed for this table, column and row."""
+
+    __tablename__ = "users"
+
+    username: Mapped[str] = mapped_column(String(USERNAME_MAX_CHARS), primary_key=True)
+    password_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    totp_secret_enc: Mapped[bytes] = mapped_column(LargeBinary)
+    totp_last_step: Mapped[int] = mapped_column(_Long)
+    face_model: Mapped[str] = mapped_column(String(64))
+    enabled: Mapped[bool]
+    face_enabled: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    face_template_enc: Mapped[bytes] = mapped_column(LargeBinary)
+    face_image_enc: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class UserDevice(Base):
+    """A device that an account is bound to."""
+
+    __tablename__ = "user_devices"
+
+    username: Mapped[str] = mapped_column(ForeignKey("users.username", ondelete="CASCADE"), primary_key=True)
+    mac_address: Mapped[str] = mapped_column(String(17), primary_key=True)
+
+
+class KioskRow(Base):
+    """A registered kiosk; `public_key` is its raw Ed25519 key."""
+
+    __tablename__ = "kiosks"
+
+    kiosk_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    mac_address: Mapped[str] = mapped_column(String(17))
+    enabled: Mapped[bool]
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    agent_version: Mapped[str | None] = mapped_column(String(32))
+
+
+class AttemptRow(Base):
+    """An opened attempt; `used_at` goes from null to a time once."""
+
+    __tablename__ = "attempts"
+
+    attempt_id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(22), unique=True)
+    kiosk_id: Mapped[str] = mapped_column(ForeignKey("kiosks.kiosk_id"))
+    action: Mapped[str] = mapped_column(String(32))
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RequestNonce(Base):
+    """A nonce that a kiosk has signed with, kept for as long as the signature could be fresh."""
+
+    __tablename__ = "request_nonces"
+
+    kiosk_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(22), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class LockoutRow(Base):
+    """Consecutive failures of a name at one kiosk, or `OVER_ALL` its own ones; names may be unknown."""
+
+    __tablename__ = "lockouts"
+
+    username: Mapped[str] = mapped_column(String(USERNAME_MAX_CHARS), primary_key=True)
+    kiosk_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    failures: Mapped[int]
+    first_failure_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_failure_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class AccessLog(Base):
+    """One audit row. `row_hash` chains it to the row before; ids have no gaps."""
+
+    __tablename__ = "access_logs"
+    __table_args__ = (Index("ix_access_logs_username_id", "username", "id"),)
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=False)
+    ts_utc: Mapped[datetime] = mapped_column(EvidenceDateTime)
+    username: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    kiosk_id: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    source_address: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    action: Mapped[str] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    success: Mapped[bool]
+    reason: Mapped[str] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    detail: Mapped[str | None] = mapped_column(Text)
+    detail_salt: Mapped[bytes | None] = mapped_column(LargeBinary(16))
+    detail_hash: Mapped[str] = mapped_column(String(64))
+    row_hash: Mapped[str] = mapped_column(String(64))
+
+
+class SiteValue(Base):
+    """A fact of the whole store, such as the canary."""
+
+    __tablename__ = "site"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+# The same tables for Core statements, which cost a third of what the ORM's do.
+USERS: Final = cast(Table, User.__table__)
+USER_DEVICES: Final = cast(Table, UserDevice.__table__)
+KIOSKS: Final = cast(Table, KioskRow.__table__)
+ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
+REQUEST_NONCES: Final = cast(Table, RequestNonce.__table__)
+LOCKOUTS: Final = cast(Table, LockoutRow.__table__)
+ACCESS_LOGS: Final = cast(Table, AccessLog.__table__)
+SITE: Final = cast(Table, SiteValue.__table__)

@@ -1,0 +1,231 @@
+"""Accounts, the decoy that stands in for an unknown name, and the code that may be used once."""
+
+import dataclasses
+import math
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import bcrypt
+import pyotp
+import pytest
+
+from auth_server.accounts import BCRYPT_COST, Account, Accounts, NewAccount
+from auth_server.domain import Template
+from auth_server.errors import StoreError
+from auth_server.keyring import FieldCipher, Keyring
+from auth_server.store.database import Database
+
+MACS = frozenset({"02:00:5e:10:00:01", "02:00:5e:10:00:02"})
+
+
+@pytest.fixture
+def accounts(database: Database, keyring: Keyring) -> Accounts:
+    """No account yet."""
+    return Accounts(database, keyring.field, "4auth")
+
+
+@pytest.fixture
+def new_account() -> NewAccount:
+    """What alice brings."""
+    return NewAccount(
+        username="alice",
+        password_hash=b"$2b$12$hash",
+        totp_secret="JBSWY3DPEHPK3PXP",
+        totp_last_step=100,
+        template=Template("4auth", struct.pack("<2f", 0.6, 0.8)),
+        face_png=b"\x89PNG picture",
+        mac_addresses=MACS,
+    )
+
+
+def test_an_added_account_is_found_and_listed(accounts: Accounts, new_account: NewAccount, now: datetime):
+    expected = Account(
+        username="alice", enabled=True, face_enabled=True, face_model="4auth", mac_addresses=MACS, created_at=now
+    )
+    assert accounts.add(new_account, now) == expected
+    assert accounts.find("alice") == expected
+    assert (
+        accounts.add(dataclasses.replace(new_account, username="Zoë", mac_addresses=frozenset()), now).username == "zoë"
+    )
+    assert [account.username for account in accounts.list()] == ["alice", "zoë"]
+    assert accounts.list()[1].mac_addresses == frozenset()
+    assert accounts.find("nobody") is None
+    assert accounts.list()[0].created_at.tzinfo is UTC
+
+
+def test_an_enrolment_has_all_that_the_factors_compare_with(accounts: Accounts, new_account: NewAccount, now: datetime):
+    accounts.add(new_account, now)
+    enrolment = accounts.enrolment("alice")
+    assert enrolment.password_hash == new_account.password_hash
+    assert enrolment.totp_secret == new_account.totp_secret
+    assert enrolment.totp_last_step == 100
+    assert enrolment.template == new_account.template
+    assert enrolment.mac_addresses == MACS
+    assert (enrolment.enabled, enrolment.face_enabled, enrolment.is_decoy) == (True, True, False)
+    assert accounts.face_picture("alice") == new_account.face_png
+
+
+def test_a_name_is_taken_once_whatever_its_spelling(accounts: Accounts, new_account: NewAccount, now: datetime):
+    accounts.add(new_account, now)
+    with pytest.raises(StoreError, match="already"):
+        accounts.add(dataclasses.replace(new_account, username="ALICE", totp_secret="OTHER"), now)
+    assert accounts.enrolment("alice").totp_secret == new_account.totp_secret
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"username": ""}, {"username": "a\x00b"}, {"mac_addresses": frozenset({"ff:ff:ff:ff:ff:ff"})}]
+)
+def test_an_account_of_the_wrong_form_is_refused(
+    accounts: Accounts, new_account: NewAccount, now: datetime, wrong: dict[str, object]
+):
+    with pytest.raises(ValueError):
+        accounts.add(dataclasses.replace(new_account, **wrong), now)
+    assert accounts.list() == []
+
+
+def test_no_repr_shows_a_secret(new_account: NewAccount):
+    told = repr(new_account)
+    assert "alice" in told
+    assert not [secret for secret in ("JBSWY3DPEHPK3PXP", "$2b$12", "PNG") if secret in told]
+
+
+class TestDecoy:
+    """What is handed out for a name that no account has."""
+
+    def test_it_has_the_shape_of_an_enrolment(self, accounts: Accounts):
+        decoy = accounts.enrolment("nobody")
+        assert decoy.is_decoy
+        assert (decoy.username, decoy.enabled, decoy.face_enabled) == ("nobody", False, False)
+        assert decoy.mac_addresses == frozenset()
+        assert decoy.template.model == "4auth"
+        numbers = struct.unpack("<512f", decoy.template.embedding)
+        assert math.isclose(sum(number * number for number in numbers), 1.0, abs_tol=1e-5)
+        assert len(pyotp.TOTP(decoy.totp_secret).now()) == 6
+
+    def test_its_hash_costs_what_a_real_one_costs(self, accounts: Accounts):
+        assert accounts.enrolment("nobody").password_hash.startswith(f"$2b${BCRYPT_COST}$".encode())
+        assert not bcrypt.checkpw(b"password", accounts.enrolment("nobody").password_hash)
+
+    def test_it_is_made_once_so_that_handing_it_out_costs_no_hash(self, accounts: Accounts):
+        assert accounts.enrolment("nobody").password_hash is accounts.enrolment("somebody").password_hash
+
+    def test_it_costs_the_same_statements_and_decryptions(
+        self, database: Database, keyring: Keyring, new_account: NewAccount, now: datetime
+    ):
+        cipher = _CountingCipher(keyring.field)
+        accounts = Accounts(database, cipher, "4auth")
+        accounts.add(new_account, now)
+        opened = []
+        for name in ("alice", "nobody"):
+            cipher.opened.clear()
+            accounts.enrolment(name)
+            opened.append(list(cipher.opened))
+        assert opened[0] == opened[1] == ["totp_secret_enc", "face_template_enc"]
+
+    def test_two_servers_do_not_share_a_decoy(self, database: Database, keyring: Keyring, accounts: Accounts):
+        other = Accounts(database, keyring.field, "4auth").enrolment("nobody")
+        assert other.totp_secret != accounts.enrolment("nobody").totp_secret
+        assert other.template != accounts.enrolment("nobody").template
+
+
+class _CountingCipher(FieldCipher):
+    def __init__(self, cipher: FieldCipher) -> None:
+        self._ring = cipher._ring
+        self.opened: list[str] = []
+
+    def open(self, table: str, column: str, row: str, token: bytes) -> bytes:
+        self.opened.append(column)
+        return super().open(table, column, row, token)
+
+
+class TestBurnTotpStep:
+    """A code's time step is used up by the one statement that lets it pass."""
+
+    @pytest.mark.parametrize(("step", "is_burnt"), [(99, False), (100, False), (101, True), (10**9, True)])
+    def test_only_a_later_step_passes(
+        self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime, step: int, is_burnt: bool
+    ):
+        accounts.add(new_account, now)
+        with database.transaction() as session:
+            assert accounts.burn_totp_step(session, "alice", step) is is_burnt
+            assert accounts.burn_totp_step(session, "alice", step) is False
+        assert accounts.enrolment("alice").totp_last_step == (step if is_burnt else 100)
+
+    def test_nobody_has_no_step(self, accounts: Accounts, database: Database):
+        with database.transaction() as session:
+            assert accounts.burn_totp_step(session, "nobody", 1) is False
+
+    @pytest.mark.parametrize("standing", ["disabled", "face disabled"])
+    def test_an_account_disabled_meanwhile_is_not_let_in(
+        self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime, standing: str
+    ):
+        accounts.add(new_account, now)
+        with database.transaction() as session:
+            (accounts.disable if standing == "disabled" else accounts.disable_face)(session, "alice")
+            assert accounts.burn_totp_step(session, "alice", 101) is False
+
+    def test_a_step_is_burnt_only_if_the_transaction_commits(
+        self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime
+    ):
+        accounts.add(new_account, now)
+        with pytest.raises(RuntimeError), database.transaction() as session:
+            accounts.burn_totp_step(session, "alice", 101)
+            raise RuntimeError
+        assert accounts.enrolment("alice").totp_last_step == 100
+
+    def test_of_fifty_at_once_in_five_processes_one_wins(
+        self,
+        accounts: Accounts,
+        new_account: NewAccount,
+        now: datetime,
+        run_in_processes: Callable[[int, str], list[str]],
+    ):
+        accounts.add(new_account, now)
+        lines = run_in_processes(
+            5,
+            """
+from auth_server.accounts import Accounts
+accounts = Accounts(database, keyring.field, "4auth")
+wait_for_all()
+def work(_):
+    with database.transaction() as session:
+        return accounts.burn_totp_step(session, "alice", 101)
+for won in in_threads(10, work):
+    print(won)
+""",
+        )
+        assert sorted(lines) == ["False"] * 49 + ["True"]
+
+
+def test_standing_is_changed_by_admin_and_by_lockout(
+    accounts: Accounts, database: Database, new_account: NewAccount, now: datetime
+):
+    accounts.add(new_account, now)
+    accounts.add(dataclasses.replace(new_account, username="bob"), now)
+    assert accounts.set_enabled("alice", False)
+    assert not accounts.enrolment("alice").enabled
+    assert accounts.set_enabled("alice", True)
+    assert accounts.enrolment("alice").enabled
+    assert not accounts.set_enabled("nobody", True)
+    with database.transaction() as session:
+        assert accounts.disable_face(session, "alice")
+        assert not accounts.disable_face(session, "nobody")
+    assert not accounts.enrolment("alice").face_enabled
+    with database.transaction() as session:
+        assert accounts.enable(session, "alice")
+    assert accounts.enrolment("alice").face_enabled
+    bob = accounts.find("bob")
+    assert bob is not None
+    assert bob.enabled
+    assert bob.face_enabled
+
+
+def test_a_template_is_replaced_with_its_model(accounts: Accounts, new_account: NewAccount, now: datetime):
+    accounts.add(new_account, now)
+    accounts.store_template("alice", Template("next", b"\0" * 8))
+    assert accounts.enrolment("alice").template == Template("next", b"\0" * 8)
+    with pytest.raises(StoreError, match="nobody"):
+        accounts.store_template("nobody", Template("next", b""))
+    with pytest.raises(StoreError, match="nobody"):
+        accounts.face_picture("nobody")

@@ -1,0 +1,347 @@
+"""Stored counters: nothing is judged above the limit, and no stranger locks anybody out."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from auth_server.accounts import Accounts, NewAccount
+from auth_server.domain import Template
+from auth_server.keyring import Keyring
+from auth_server.lockout import LONGEST_WAIT_S, wait_s
+from auth_server.lockouts import UNKNOWN_KEPT_S, LockedUntil, Lockouts, Reservation
+from auth_server.store.database import Database, open_database
+from auth_server.store.models import LOCKOUTS
+
+OWN, STRANGE = "lobby", "annex"
+
+
+@pytest.fixture
+def lockouts(database: Database) -> Lockouts:
+    """Nobody has failed yet."""
+    return Lockouts(database)
+
+
+@pytest.fixture
+def accounts(database: Database, keyring: Keyring, now: datetime) -> Accounts:
+    """One account, alice's."""
+    made = Accounts(database, keyring.field, "4auth")
+    _add_alice(made, now)
+    return made
+
+
+def _add_alice(accounts: Accounts, now: datetime) -> None:
+    accounts.add(
+        NewAccount(
+            username="alice",
+            password_hash=b"hash",
+            totp_secret="SECRET",
+            totp_last_step=0,
+            template=Template("4auth", b""),
+            face_png=b"",
+            mac_addresses=frozenset({"02:00:5e:10:00:01"}),
+        ),
+        now,
+    )
+
+
+def _reserve(lockouts: Lockouts, now: datetime, kiosk_id: str = OWN, username: str = "alice"):
+    return lockouts.reserve(username=username, kiosk_id=kiosk_id, is_own_kiosk=kiosk_id == OWN, now=now)
+
+
+def _fail(lockouts: Lockouts, count: int, now: datetime, kiosk_id: str = OWN, username: str = "alice") -> datetime:
+    """Fail so often, waiting each time no longer than one has to."""
+    for _ in range(count):
+        outcome = _reserve(lockouts, now, kiosk_id, username)
+        if isinstance(outcome, LockedUntil):
+            now = outcome.until
+            outcome = _reserve(lockouts, now, kiosk_id, username)
+        assert isinstance(outcome, Reservation)
+    return now
+
+
+def _row_count(database: Database) -> int:
+    with database.read() as session:
+        return len(session.execute(LOCKOUTS.select()).all())
+
+
+def _is_enabled(accounts: Accounts) -> tuple[bool, bool]:
+    alice = accounts.find("alice")
+    assert alice is not None
+    return alice.enabled, alice.face_enabled
+
+
+def test_five_tries_are_free_and_the_sixth_waits(lockouts: Lockouts, now: datetime):
+    for _ in range(5):
+        assert isinstance(_reserve(lockouts, now), Reservation)
+    refused = _reserve(lockouts, now)
+    assert isinstance(refused, LockedUntil)
+    assert refused.until == now + timedelta(seconds=30)
+    assert isinstance(_reserve(lockouts, refused.until - timedelta(microseconds=1)), LockedUntil)
+    assert isinstance(_reserve(lockouts, refused.until), Reservation)
+
+
+def test_the_wait_doubles_and_ends_at_an_hour(lockouts: Lockouts, now: datetime):
+    _fail(lockouts, 4, now)
+    waits = []
+    for _ in range(9):
+        now = _fail(lockouts, 1, now)
+        refused = _reserve(lockouts, now)
+        assert isinstance(refused, LockedUntil)
+        waits.append(int((refused.until - now).total_seconds()))
+    assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_being_locked_out_is_not_another_failure(lockouts: Lockouts, now: datetime):
+    _fail(lockouts, 5, now)
+    for second in range(30):
+        refused = _reserve(lockouts, now + timedelta(seconds=second))
+        assert isinstance(refused, LockedUntil)
+        assert refused.until == now + timedelta(seconds=30)
+
+
+def test_an_unknown_name_is_counted_like_any_other(lockouts: Lockouts, accounts: Accounts, now: datetime):
+    told = []
+    for username in ("alice", "nobody"):
+        outcomes = [_reserve(lockouts, now, STRANGE, username) for _ in range(7)]
+        told.append([getattr(outcome, "until", None) for outcome in outcomes])
+    assert told[0] == told[1]
+
+
+def test_a_success_starts_anew(lockouts: Lockouts, database: Database, now: datetime):
+    now = _fail(lockouts, 7, now)
+    with database.transaction() as session:
+        lockouts.clear(session, "alice", OWN)
+    assert _row_count(database) == 0
+    for _ in range(5):
+        assert isinstance(_reserve(lockouts, now), Reservation)
+
+
+def test_a_success_at_one_kiosk_leaves_other_counters(lockouts: Lockouts, database: Database, now: datetime):
+    _fail(lockouts, 5, now, STRANGE)
+    _fail(lockouts, 5, now, username="bob")
+    with database.transaction() as session:
+        lockouts.clear(session, "alice", OWN)
+    assert isinstance(_reserve(lockouts, now, STRANGE), LockedUntil)
+    assert isinstance(_reserve(lockouts, now, username="bob"), LockedUntil)
+
+
+class TestStrangersKiosk:
+    """What somebody does at a kiosk that is not the person's own."""
+
+    def test_failures_there_never_lock_the_person_at_home(self, lockouts: Lockouts, accounts: Accounts, now: datetime):
+        later = _fail(lockouts, 120, now, STRANGE)
+        assert isinstance(_reserve(lockouts, later, STRANGE), LockedUntil)
+        outcome = _reserve(lockouts, later, OWN)
+        assert isinstance(outcome, Reservation)
+        assert not outcome.ruling.face_disabled
+        assert _is_enabled(accounts) == (True, True)
+
+    def test_it_does_not_learn_of_failures_at_home(self, lockouts: Lockouts, accounts: Accounts, now: datetime):
+        now = _fail(lockouts, 8, now, OWN)
+        assert isinstance(_reserve(lockouts, now, OWN), LockedUntil)
+        assert isinstance(_reserve(lockouts, now, STRANGE), Reservation)
+
+
+class TestRelease:
+    """A submission that could not be judged was no failure."""
+
+    def test_it_leaves_no_trace_of_a_first_try(self, lockouts: Lockouts, database: Database, now: datetime):
+        outcome = _reserve(lockouts, now)
+        assert isinstance(outcome, Reservation)
+        lockouts.release(outcome)
+        assert _row_count(database) == 0
+
+    def test_it_does_not_prolong_a_wait(self, lockouts: Lockouts, now: datetime):
+        _fail(lockouts, 5, now)
+        later = now + timedelta(seconds=30)
+        for _ in range(3):
+            outcome = _reserve(lockouts, later)
+            assert isinstance(outcome, Reservation)
+            lockouts.release(outcome)
+
+    def test_it_does_not_undo_what_was_counted_after_a_success(
+        self, lockouts: Lockouts, database: Database, now: datetime
+    ):
+        """Else a slow, dark picture could be kept in hand to win back a failure."""
+        slow = _reserve(lockouts, now)
+        assert isinstance(slow, Reservation)
+        with database.transaction() as session:
+            lockouts.clear(session, "alice", OWN)
+        later = now + timedelta(seconds=1)
+        for _ in range(5):
+            _reserve(lockouts, later)
+        lockouts.release(slow)
+        assert isinstance(_reserve(lockouts, later), LockedUntil)
+
+
+class TestDisabling:
+    """What only an admin undoes."""
+
+    def test_fifty_failures_at_home_disable_the_face_and_a_hundred_the_account(
+        self, lockouts: Lockouts, accounts: Accounts, now: datetime
+    ):
+        now = _fail(lockouts, 50, now)
+        assert _is_enabled(accounts) == (True, True)
+        now = _fail(lockouts, 1, now)
+        assert _is_enabled(accounts) == (True, False)
+        now = _fail(lockouts, 49, now)
+        assert _is_enabled(accounts) == (True, False)
+        refused = _reserve(lockouts, now)  # still waiting, and disabled all the same
+        assert isinstance(refused, LockedUntil)
+        assert refused.ruling.account_disabled
+        assert _is_enabled(accounts) == (False, False)
+
+    def test_the_fiftieth_try_itself_may_still_succeed(
+        self, lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime
+    ):
+        now = _fail(lockouts, 50, now)
+        with database.transaction() as session:
+            assert accounts.burn_totp_step(session, "alice", 1)
+            lockouts.clear(session, "alice", OWN)
+        assert isinstance(_reserve(lockouts, now), Reservation)
+        assert _is_enabled(accounts) == (True, True)
+
+    def test_the_try_that_finds_fifty_failures_says_so_and_cannot_be_granted(
+        self, lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime
+    ):
+        enrolment_read_before = accounts.enrolment("alice")
+        now = _fail(lockouts, 50, now) + timedelta(hours=1)
+        outcome = _reserve(lockouts, now)
+        assert isinstance(outcome, Reservation)
+        assert outcome.ruling.face_disabled
+        assert enrolment_read_before.face_enabled
+        with database.transaction() as session:
+            assert not accounts.burn_totp_step(session, "alice", 1)
+
+    def test_an_admin_unlocks(self, lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime):
+        now = _fail(lockouts, 101, now)
+        _fail(lockouts, 6, now, STRANGE)
+        assert lockouts.unlock("alice")
+        assert _is_enabled(accounts) == (True, True)
+        assert _row_count(database) == 0
+        assert not lockouts.unlock("nobody")
+
+
+def test_a_clock_set_back_never_makes_a_wait_longer_than_the_rule(lockouts: Lockouts, now: datetime):
+    _fail(lockouts, 5, now + timedelta(days=365))
+    refused = _reserve(lockouts, now)
+    assert isinstance(refused, LockedUntil)
+    assert refused.until == now + timedelta(seconds=30)
+    assert isinstance(_reserve(lockouts, refused.until), Reservation)
+
+
+def test_old_counters_of_unknown_names_are_forgotten_and_those_of_accounts_kept(
+    lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime
+):
+    for username in ("alice", "nobody", "nobody else"):
+        _fail(lockouts, 1, now, username=username)
+    later = now + timedelta(seconds=UNKNOWN_KEPT_S)
+    assert lockouts.prune(later) == 0
+    _fail(lockouts, 1, later, username="nobody else")
+    assert lockouts.prune(later + timedelta(seconds=1)) == 2  # the pair's and the one over all
+    assert _row_count(database) == 4
+
+
+def test_of_any_number_of_guesses_at_once_five_are_judged(
+    lockouts: Lockouts, run_in_processes: Callable[[int, str], list[str]]
+):
+    lines = run_in_processes(
+        4,
+        """
+from auth_server.lockouts import Lockouts
+lockouts = Lockouts(database)
+wait_for_all()
+def work(_):
+    outcome = lockouts.reserve(username="alice", kiosk_id="lobby", is_own_kiosk=True, now=now)
+    return type(outcome).__name__
+for outcome in in_threads(16, work):
+    print(outcome)
+""",
+    )
+    assert sorted(lines) == ["LockedUntil"] * 59 + ["Reservation"] * 5
+
+
+class _Lockouts(RuleBasedStateMachine):
+    """Any order of failures, dark pictures, successes and waits, at home and at a stranger's."""
+
+    template: Database
+    keyring: Keyring
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+        self.lockouts = Lockouts(self.template)
+        with self.template.transaction() as session:
+            session.execute(LOCKOUTS.delete())
+        self.open: list[tuple[str, Reservation, datetime | None]] = []
+        self.judged = {OWN: 0, STRANGE: 0}
+        self.last: dict[str, datetime | None] = {OWN: None, STRANGE: None}
+
+    @rule(kiosk_id=st.sampled_from([OWN, STRANGE]), times=st.sampled_from([1, 1, 5]))
+    def submit(self, kiosk_id: str, times: int) -> None:
+        for _ in range(times):
+            self.submit_once(kiosk_id)
+
+    def submit_once(self, kiosk_id: str) -> None:
+        self.now += timedelta(microseconds=1)
+        outcome = _reserve(self.lockouts, self.now, kiosk_id)
+        last, wait = self.last[kiosk_id], wait_s(self.judged[kiosk_id])
+        is_free = wait == 0 or last is None or self.now >= last + timedelta(seconds=wait)
+        assert isinstance(outcome, Reservation) is is_free, "judged above the limit, or refused below it"
+        if isinstance(outcome, Reservation):
+            self.open.append((kiosk_id, outcome, last))
+            self.judged[kiosk_id] += 1
+            self.last[kiosk_id] = self.now
+        else:
+            assert self.now < outcome.until <= self.now + timedelta(seconds=LONGEST_WAIT_S)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def cannot_be_judged(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(0, len(self.open) - 1))
+        kiosk_id, reservation, last_before = self.open.pop(number)
+        self.lockouts.release(reservation)
+        self.judged[kiosk_id] -= 1
+        if self.judged[kiosk_id] == 0:
+            self.last[kiosk_id] = None
+        elif self.last[kiosk_id] == reservation.counted_at:
+            self.last[kiosk_id] = last_before
+
+    @precondition(lambda self: any(held[0] == OWN for held in self.open))
+    @rule()
+    def succeed_at_home(self) -> None:
+        with self.template.transaction() as session:
+            self.lockouts.clear(session, "alice", OWN)
+        self.judged[OWN] = 0
+        # What is still being judged was counted before this success.
+        self.open = [held for held in self.open if held[0] != OWN]
+        self.last[OWN] = None
+
+    @rule(seconds=st.sampled_from([1, 29, 30, 60, 3600]))
+    def wait(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @invariant()
+    def counts_what_was_judged(self) -> None:
+        if not hasattr(self, "judged"):
+            return
+        with self.template.read() as session:
+            stored = {row.kiosk_id: row.failures for row in session.execute(LOCKOUTS.select())}
+        assert stored.get(OWN, 0) == stored.get("*", 0) == self.judged[OWN]
+        assert stored.get(STRANGE, 0) == self.judged[STRANGE]
+
+
+def test_any_history_is_counted_exactly(database: Database, keyring: Keyring):
+    class Machine(_Lockouts):
+        template = open_database(database.path, keyring)
+
+    try:
+        case = Machine.TestCase
+        case.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+        case("runTest").runTest()
+    finally:
+        Machine.template.close()
