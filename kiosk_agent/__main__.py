@@ -1,0 +1,146 @@
+"""The command `4auth-kiosk`: runs the agent, or one login, or tells who the kiosk is."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from kiosk_agent.errors import KioskAgentError, StartRefused
+from kiosk_agent.settings import KioskSettings, load_settings
+
+EX_CONFIG = 78
+"""sysexits.h: something in the settings or on the machine must be mended before a start."""
+
+_EXAMPLE = """examples:
+  4auth-kiosk --settings /etc/4auth/kiosk.toml               run the kiosk until SIGTERM
+  4auth-kiosk --settings kiosk.toml --once                   one login; exit 0 when granted, 1 when not
+  4auth-kiosk --settings kiosk.toml --check-config           exit 78 and say what is wrong, or 0
+  4auth-kiosk identity --json --settings kiosk.toml          what `4auth-provision kiosk add` asks for
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 78 with a sentence on standard error where it must not start."""
+    # A namespace of its own keeps the default out of the parsers, of which the second would put it over the first's.
+    arguments = _parser().parse_args(argv, argparse.Namespace(settings=_default_settings()))
+    try:
+        settings = load_settings(arguments.settings)
+        if arguments.command == "identity":
+            return _identity(settings, as_json=arguments.json)
+        if arguments.dump_config:
+            print(settings.model_dump_json(indent=2))
+            return 0
+        if arguments.check_config:
+            return _check(settings, arguments.settings)
+        return _run(settings, once=arguments.once)
+    except StartRefused as error:
+        print(f"4auth-kiosk: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except KioskAgentError as error:
+        print(f"4auth-kiosk: {error}", file=sys.stderr)
+        return 1
+
+
+def _default_settings() -> Path:
+    return Path(os.environ.get("FOURAUTH_KIOSK_SETTINGS", "/etc/4auth/kiosk.toml"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument(
+        "--settings",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="TOML file (default: $FOURAUTH_KIOSK_SETTINGS, else /etc/4auth/kiosk.toml)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="4auth-kiosk",
+        description="The agent of a 4Auth kiosk.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[named],
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--once", action="store_true", help="run one login and exit 0 when it was granted, else 1")
+    mode.add_argument("--check-config", action="store_true", help="check settings and backends, then exit")
+    mode.add_argument("--dump-config", action="store_true", help="print the settings in effect as JSON, then exit")
+    commands = parser.add_subparsers(dest="command", metavar="identity")
+    identity = commands.add_parser(
+        "identity",
+        parents=[named],
+        help="print this kiosk's id, public key and MAC",
+        description="Print what the server must know of this kiosk; the device key is made where there is none.",
+        epilog="example: 4auth-kiosk identity --json --settings /etc/4auth/kiosk.toml",
+    )
+    identity.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _check(settings: KioskSettings, path: Path) -> int:
+    from kiosk_agent import camera, door, keypad, screen
+    from kiosk_agent.registry import load_backend
+
+    load_backend("camera", settings.camera.kind, camera.BACKENDS)
+    load_backend("keypad", settings.keypad.kind, keypad.BACKENDS)
+    load_backend("screen", settings.screen.kind, screen.BACKENDS)
+    load_backend("door", settings.door.kind, door.BACKENDS)
+    for variant in settings.unsafe_variants:
+        print(f"4auth-kiosk: development mode: {variant}", file=sys.stderr)
+    print(f"{path}: good")
+    return 0
+
+
+def _identity(settings: KioskSettings, *, as_json: bool) -> int:
+    from kiosk_agent.identity import load_identity
+
+    identity = load_identity(settings)
+    nic = identity.read()
+    if as_json:
+        facts = {
+            "kiosk_id": identity.kiosk_id,
+            "public_key": identity.public_key,
+            "mac": nic.mac,
+            "permanent_mac": nic.permanent_mac,
+            "faults": list(nic.faults),
+        }
+        print(json.dumps(facts))
+        return 0
+    print(f"kiosk id    {identity.kiosk_id}\npublic key  {identity.public_key}\nMAC         {nic.mac}")
+    print(f"made with   {nic.permanent_mac or 'unknown: the driver does not say'}")
+    for fault in nic.faults:
+        print(f"fault       {fault}")
+    return 0
+
+
+def _run(settings: KioskSettings, *, once: bool) -> int:
+    from kiosk_agent.agent import Running
+    from kiosk_agent.bootstrap import build
+    from kiosk_agent.events import Ending
+    from kiosk_agent.logs import configure_logging
+
+    configure_logging(settings.log_level)
+    services = build(settings)
+    try:
+        running = Running(services)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            running.agent.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        outcome = running.run(once=once)
+    finally:
+        services.close()
+    if not once:
+        return 0
+    if outcome is not None and sys.stdout.isatty():
+        print(f"{outcome.ending.value}: {outcome.message}")  # a terminal was cleared when its screen was closed
+    return 0 if outcome is not None and outcome.ending is Ending.GRANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

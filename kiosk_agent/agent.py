@@ -1,0 +1,176 @@
+"""The loop: waits for what happens, asks the session machine, and does what it says.
+
+One thread runs the loop. Keys, errands and heartbeats come from threads of their own through the
+inbox, so that a person can cancel while the server thinks, and no driver can stop the clock.
+"""
+
+from collections.abc import Callable
+from threading import Event as Flag
+from threading import Thread
+
+import structlog
+
+from kiosk_agent.bootstrap import Services
+from kiosk_agent.deadlines import Deadlines
+from kiosk_agent.errands import ErrandThread
+from kiosk_agent.errors import KeypadFault, KioskAgentError
+from kiosk_agent.events import (
+    Capture,
+    Effect,
+    Ending,
+    Entered,
+    Event,
+    Granted,
+    OpenAttempt,
+    OpenDoor,
+    Outcome,
+    ServiceDown,
+    Step,
+    Submit,
+    TimedOut,
+)
+from kiosk_agent.health import HealthServer
+from kiosk_agent.inbox import Inbox, ThreadInbox
+from kiosk_agent.screen.view import view
+from kiosk_agent.session import Session, advance
+
+_TICK_S = 1.0
+_KEY_WAIT_S = 0.2
+
+
+class Agent:
+    """Runs sessions one after another. `start_errand` runs what takes time, elsewhere."""
+
+    def __init__(self, services: Services, inbox: Inbox, start_errand: Callable[[Callable[[], None]], None]) -> None:
+        self._services = services
+        self._inbox = inbox
+        self._start_errand = start_errand
+        self._session = Session()
+        self._deadlines = Deadlines(services.settings.session)
+        self._outcome: Outcome | None = None
+        self._is_stopping = False
+        self._fault: KioskAgentError | None = None
+        self._notice = "Development mode: not for real doors" if services.settings.unsafe_variants else ""
+
+    @property
+    def session(self) -> Session:
+        """Where the session stands."""
+        return self._session
+
+    def run(self, *, once: bool = False) -> Outcome | None:
+        """Run until stopped, or until one session has its outcome, which is then returned.
+
+        Raises KeypadFault where the keypad failed.
+        """
+        self._services.keypad.follow(self._session.step)
+        if once:
+            self.handle(Entered())
+        while not self._is_stopping and not (once and self._outcome is not None):
+            self.turn()
+        self._show()
+        if self._fault is not None:
+            raise self._fault
+        return self._outcome if once else None
+
+    def stop(self) -> None:
+        """Let `run` return soon; safe from a signal handler and from any thread."""
+        self._is_stopping = True
+        self._inbox.put(None)
+
+    def fail(self, fault: KioskAgentError) -> None:
+        """Let `run` raise soon: without this part there is no kiosk."""
+        self._fault = fault
+        self.stop()
+
+    def turn(self) -> None:
+        """Show the session, wait at most a second for an event, and handle it."""
+        self._services.health.turn()
+        self._show()
+        left_s = self._left_s()
+        if left_s == 0:
+            return self.handle(TimedOut())
+        event = self._inbox.get(_TICK_S if left_s is None else min(left_s, _TICK_S))
+        if event is not None:
+            self.handle(event)
+
+    def handle(self, event: Event) -> None:
+        """Advance the session by one event and do what it asks for."""
+        before = self._session
+        self._session, effects = advance(before, event)
+        self._deadlines = self._deadlines.moved(before, self._session, self._services.around.monotonic())
+        if self._session.step is not before.step:
+            self._services.keypad.follow(self._session.step)
+        if isinstance(event, Granted) and self._session == before:
+            _log().warning("grant_ignored", username=event.assertion.username, jti=event.assertion.jti)
+        if isinstance(event, ServiceDown) and self._session.step is Step.OUT_OF_SERVICE and before.step is Step.ATTRACT:
+            _log().warning("out_of_service", ending=event.ending)
+        for effect in effects:
+            self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        if isinstance(effect, OpenAttempt | Capture | Submit):
+            errand = effect
+            self._start_errand(lambda: self._inbox.put(self._services.errands.run(errand)))
+        elif isinstance(effect, OpenDoor):
+            self._services.door.unlock(effect.assertion)
+        else:
+            self._outcome = effect.outcome
+            self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
+            _log().info("session_ended", ending=effect.outcome.ending.value)
+
+    def _left_s(self) -> float | None:
+        return self._deadlines.left_s(self._services.around.monotonic())
+
+    def _show(self) -> None:
+        self._services.screen.show(view(self._session, self._left_s(), notice=self._notice))
+
+
+class Running:
+    """An agent with its threads around it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._inbox = ThreadInbox()
+        self._errands = ErrandThread()
+        self._stopped = Flag()
+        self.agent = Agent(services, self._inbox, self._errands.start)
+
+    def run(self, *, once: bool = False) -> Outcome | None:
+        """Start the threads, run the agent, and end both; see `Agent.run`."""
+        settings = self._services.settings
+        health = None if once or settings.health is None else HealthServer(settings.health, self._services.health)
+        threads = [Thread(target=self._read_keys, name="keypad", daemon=True)]
+        if not once:
+            beat = (self._inbox.put, self._stopped, settings.server.heartbeat_s)
+            threads.append(Thread(target=self._services.heartbeat.run, args=beat, name="heartbeat", daemon=True))
+        for thread in threads:
+            thread.start()
+        if health is not None:
+            health.start()
+        try:
+            return self.agent.run(once=once)
+        finally:
+            self._stopped.set()
+            self._errands.close(settings.server.read_timeout_s)
+            threads[0].join(2 * _KEY_WAIT_S)
+            if health is not None:
+                health.stop()
+
+    def _read_keys(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                key = self._services.keypad.read(_KEY_WAIT_S)
+            except KeypadFault as error:
+                _log().error("keypad_fault", error=str(error))
+                return self.agent.fail(error)
+            if key is not None:
+                self._inbox.put(key)
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger("kiosk_agent.agent")
+    return logger
+
+
+NO_OUTCOME = Outcome(Ending.CANCELLED, "The agent was stopped.")
+"""What `login()` returns when it was stopped before the session ended."""

@@ -1,0 +1,91 @@
+"""The composition root: settings in, the parts of an agent out."""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from kiosk_agent.assertion import AssertionVerifier
+from kiosk_agent.camera import Camera, CameraNeeds, open_camera
+from kiosk_agent.client import AuthClient, Surroundings
+from kiosk_agent.door import Door, open_door
+from kiosk_agent.errands import Errands
+from kiosk_agent.health import Health
+from kiosk_agent.heartbeat import Heartbeat
+from kiosk_agent.identity import Identity, check_fit_for_production, load_identity
+from kiosk_agent.keypad import Keypad, open_keypad
+from kiosk_agent.screen import Screen, open_screen
+from kiosk_agent.settings import KioskSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that an agent works with."""
+
+    settings: KioskSettings
+    identity: Identity
+    errands: Errands
+    heartbeat: Heartbeat
+    health: Health
+    camera: Camera
+    keypad: Keypad
+    screen: Screen
+    door: Door
+    around: Surroundings
+    close: Callable[[], None]
+
+
+def real_surroundings(settings: KioskSettings) -> Surroundings:
+    """The machine's clock (moved by `clock_offset_s`), its sleep, and its randomness."""
+    offset = timedelta(seconds=settings.clock_offset_s)
+    return Surroundings(
+        now=lambda: datetime.now(UTC) + offset,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        new_nonce=lambda: secrets.token_urlsafe(16),
+    )
+
+
+def build(settings: KioskSettings, around: Surroundings | None = None) -> Services:
+    """Return the parts of an agent, opened in an order in which a failure leaves nothing open.
+
+    Raises StartRefused or KeypadFault.
+    """
+    around = around or real_surroundings(settings)
+    for variant in settings.unsafe_variants:
+        structlog.get_logger("kiosk_agent").warning("development_mode", unsafe=variant)
+    identity = load_identity(settings)
+    if settings.environment == "production":
+        check_fit_for_production(identity.read())
+    client, beats = (AuthClient(settings.server, settings.kiosk_id, identity.key, around) for _ in range(2))
+    health = Health(around.monotonic)
+    needs = CameraNeeds(settings.capture.quality, around.monotonic, around.sleep)
+    with ExitStack() as opened:
+        opened.callback(client.close)
+        opened.callback(beats.close)
+        camera = open_camera(settings.camera, needs)
+        opened.callback(camera.close)
+        door = open_door(settings.door)
+        opened.callback(door.close)
+        screen = open_screen(settings.screen)
+        opened.callback(screen.close)
+        keypad = open_keypad(settings.keypad)
+        opened.callback(keypad.close)
+        verifier = AssertionVerifier(client.jwks, site=settings.site, kiosk_id=settings.kiosk_id)
+        return Services(
+            settings=settings,
+            identity=identity,
+            errands=Errands(client, verifier, camera, settings.capture, identity, around, health),
+            heartbeat=Heartbeat(beats, identity, around.now, health, settings.unsafe_variants),
+            health=health,
+            camera=camera,
+            keypad=keypad,
+            screen=screen,
+            door=door,
+            around=around,
+            close=opened.pop_all().close,
+        )

@@ -1,0 +1,145 @@
+"""A camera made of files: pictures, folders of pictures, videos and faults, in the order given.
+
+It behaves like a camera: it can be paced, it runs out, it fails where its list says so, and
+`show` puts other pictures before it while the agent runs. A folder is read anew for every picture,
+so exchanging the files in it does the same from outside.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kiosk_agent.camera import CameraNeeds
+from kiosk_agent.camera.jpeg import Image, encode_jpeg
+from kiosk_agent.errors import CameraFault
+from kiosk_agent.settings import ReplayCamera
+
+_FAULT = "fault:"
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+class ReplayBackend:
+    """Shows files as if a camera had seen them."""
+
+    def __init__(self, settings: ReplayCamera, needs: CameraNeeds) -> None:
+        self._settings = settings
+        self._needs = needs
+        self._next_at = 0.0
+        self.show(settings.sources)
+
+    def show(self, sources: tuple[str, ...]) -> None:
+        """Put other sources before the camera, from the next picture on."""
+        self._images: Iterator[Image] = _Round(sources, is_endless=self._settings.loop)
+
+    def prepare(self) -> None:
+        """Nothing to get ready: files do not go stale."""
+
+    def grab(self) -> bytes:
+        """Return the next picture, not before its time where `fps` is set; raises CameraFault."""
+        self._pace()
+        try:
+            return encode_jpeg(next(self._images), self._needs.quality)
+        except StopIteration:
+            raise CameraFault("replay", "no picture is left", "give more sources or set loop = true") from None
+        except ValueError as error:
+            raise CameraFault("replay", str(error), "look at the file") from error
+
+    def close(self) -> None:
+        """Let go of a video that is being read."""
+        self._images = iter(())
+
+    def _pace(self) -> None:
+        if not self._settings.fps:
+            return
+        wait_s = self._next_at - self._needs.monotonic()
+        if wait_s > 0:
+            self._needs.sleep(wait_s)
+        self._next_at = self._needs.monotonic() + 1 / self._settings.fps
+
+
+class _Round:
+    """Walks over the sources, and keeps its place when one of them fails as a generator would not."""
+
+    def __init__(self, sources: tuple[str, ...], *, is_endless: bool) -> None:
+        self._sources = sources
+        self._is_endless = is_endless
+        self._place = 0
+        self._open: Iterator[Image] | None = None
+
+    def __iter__(self) -> Iterator[Image]:
+        return self
+
+    def __next__(self) -> Image:
+        while self._place < len(self._sources):
+            if self._open is None:
+                self._open = _images(self._sources[self._place])
+            try:
+                image = next(self._open, None)
+            except CameraFault:
+                self._leave()
+                raise
+            if image is not None:
+                return image
+            self._leave()
+        raise StopIteration
+
+    def _leave(self) -> None:
+        self._open = None
+        self._place += 1
+        if self._place == len(self._sources) and self._is_endless:
+            self._place = 0
+
+
+def _images(source: str) -> Iterator[Image]:
+    if source.startswith(_FAULT):
+        raise CameraFault("replay", source.removeprefix(_FAULT).strip() or "failed", "its list asks for this fault")
+    path = Path(source)
+    if path.is_dir():
+        yield from _folder(path)
+    elif _is_picture(path):
+        yield _picture(path)
+    else:
+        yield from _video(path)
+
+
+def _folder(folder: Path) -> Iterator[Image]:
+    """Each picture once, in order of name, looking again before each."""
+    last = ""
+    is_empty = True
+    while name := min((p.name for p in folder.iterdir() if _is_picture(p) and p.name > last), default=""):
+        last, is_empty = name, False
+        yield _picture(folder / name)
+    if is_empty:
+        raise CameraFault(f"replay {folder}", "the folder holds no picture", "put one there")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURES
+
+
+def _picture(path: Path) -> Image:
+    try:
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    except OSError as error:
+        raise CameraFault(f"replay {path}", str(error.strerror), "check camera.sources") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise CameraFault(f"replay {path}", "is no picture that can be decoded", "check camera.sources")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _video(path: Path) -> Iterator[Image]:
+    if not path.is_file():
+        raise CameraFault(f"replay {path}", "no such file", "check camera.sources")
+    video = cv2.VideoCapture(str(path))
+    try:
+        is_read, image = video.read()
+        if not is_read:
+            raise CameraFault(f"replay {path}", "is no video that can be decoded", "check camera.sources")
+        while is_read:
+            yield np.asarray(image, dtype=np.uint8)
+            is_read, image = video.read()
+    finally:
+        video.release()

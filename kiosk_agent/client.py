@@ -1,0 +1,177 @@
+"""The kiosk's side of the wire: each exchange signed, sent to a pinned server, read with a cap.
+
+Opening an attempt and a heartbeat may be repeated: the server only opens another attempt or notes
+another sign of life. A submission is never sent twice by itself: where its reply is lost nobody
+here can know whether it arrived, its attempt may be used up, and a second one might count as a
+second guess. `ReplyLost` then tells the person to start again.
+
+Each request has a connection of its own. A kept one may be closed by the server in the moment in
+which it is used again, which would lose submissions for nothing; a handshake costs milliseconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from http_message_signatures import HTTPMessageSignaturesException
+from pydantic import BaseModel, ValidationError
+from requests import PreparedRequest, Request, RequestException, Response
+from requests.exceptions import ConnectionError as ConnectionFailed
+from requests.exceptions import ReadTimeout
+
+from auth_contract import paths
+from auth_contract.actions import Action
+from auth_contract.messages import (
+    AttemptReply,
+    AttemptRequest,
+    ErrorReply,
+    HeartbeatReply,
+    HeartbeatRequest,
+    LoginReply,
+    LoginRequest,
+)
+from auth_contract.signing import CONTENT_TYPE
+from auth_contract.strict_json import StrictJsonError, parse_object
+from kiosk_agent.errors import Refused, ReplyLost, ServerUnavailable
+from kiosk_agent.pinning import pinned_session
+from kiosk_agent.settings import ServerSettings
+from kiosk_agent.signature import KioskSignature
+
+REPLY_MAX_BYTES = 64 * 1024
+"""The largest reply, a key set, has under 1 KiB."""
+
+_Reply = TypeVar("_Reply", bound=BaseModel)
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a client must not fetch by itself, so that tests can give it: time, waiting, chance."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    new_nonce: Callable[[], str]
+
+
+class AuthClient:
+    """One kiosk's exchanges with its auth server. Not for several threads at once."""
+
+    def __init__(self, settings: ServerSettings, kiosk_id: str, key: Ed25519PrivateKey, around: Surroundings) -> None:
+        self._settings = settings
+        self._kiosk_id = kiosk_id
+        self._key = key
+        self._around = around
+        self._http = pinned_session(settings.pins)
+
+    def open_attempt(self, action: Action) -> AttemptReply:
+        """Open an attempt at an action; repeated on connection errors.
+
+        Raises Refused or ServerUnavailable.
+        """
+        return self._repeat(lambda: self._post(paths.ATTEMPTS, AttemptRequest(action=action), AttemptReply))
+
+    def submit_login(self, login: LoginRequest, nonce: str) -> LoginReply:
+        """Send all factors of an attempt to log in, once, signed over the attempt's nonce.
+
+        Raises Refused, ReplyLost where it may have arrived, or ServerUnavailable.
+        """
+        try:
+            return self._post(paths.LOGIN, login, LoginReply, nonce=nonce)
+        except RequestException as error:
+            raise ReplyLost(f"{paths.LOGIN}: {_cause(error)}; the attempt is not sent again") from None
+
+    def heartbeat(self, beat: HeartbeatRequest) -> HeartbeatReply:
+        """Send a sign of life; repeated on connection errors. Raises Refused or ServerUnavailable."""
+        return self._repeat(lambda: self._post(paths.HEARTBEAT, beat, HeartbeatReply))
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the server's key set; repeated on connection errors. Raises ServerUnavailable."""
+        return self._repeat(self._get_jwks)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._http.close()
+
+    def _repeat(self, exchange: Callable[[], _Answer]) -> _Answer:
+        wait_s = self._settings.backoff_s
+        for tries_left in range(self._settings.retries, -1, -1):
+            try:
+                return exchange()
+            except RequestException as error:
+                # A read time-out was long already, and a server that slow is not helped by more.
+                if not tries_left or isinstance(error, ReadTimeout) or not isinstance(error, ConnectionFailed):
+                    raise ServerUnavailable(f"{self._settings.url}: {_cause(error)}") from None
+            self._around.sleep(wait_s)
+            wait_s *= 2
+        raise AssertionError("the last try returns or raises")
+
+    def _post(self, path: str, message: BaseModel, reply: type[_Reply], *, nonce: str | None = None) -> _Reply:
+        signature = KioskSignature(
+            self._kiosk_id, self._key, nonce=nonce or self._around.new_nonce(), created=self._around.now()
+        )
+        body = message.model_dump_json(exclude_none=True).encode()
+        request = Request("POST", self._settings.url + path, _HEADERS, data=body, auth=signature)
+        try:
+            status, text = self._send(request.prepare())
+        except HTTPMessageSignaturesException as error:
+            raise ServerUnavailable(f"{path}: the request could not be signed: {error}") from None
+        if status != 200:
+            raise Refused(status, _parse(path, status, text, ErrorReply))
+        return _parse(path, status, text, reply)
+
+    def _get_jwks(self) -> dict[str, Any]:
+        status, text = self._send(Request("GET", self._settings.url + paths.JWKS, _HEADERS).prepare())
+        if status != 200:
+            raise ServerUnavailable(f"{paths.JWKS}: status {status}")
+        try:
+            return parse_object(text)
+        except StrictJsonError as error:
+            raise ServerUnavailable(f"{paths.JWKS}: {error}") from None
+
+    def _send(self, request: PreparedRequest) -> tuple[int, bytes]:
+        timeouts = (self._settings.connect_timeout_s, self._settings.read_timeout_s)
+        ends = self._around.monotonic() + sum(timeouts)
+        try:
+            with self._http.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
+                return response.status_code, self._read(response, ends)
+        finally:
+            self._http.close()  # drops the kept connection; the session makes new ones
+
+    def _read(self, response: Response, ends: float) -> bytes:
+        """Read a reply of bounded size in bounded time, drip-fed or not."""
+        text = b""
+        for chunk in response.iter_content(4096):
+            text += chunk
+            if len(text) > REPLY_MAX_BYTES:
+                raise ServerUnavailable(f"the reply has more than {REPLY_MAX_BYTES} bytes")
+            if self._around.monotonic() > ends:
+                raise ReadTimeout("the reply came too slowly")
+        return text
+
+
+_HEADERS = {
+    "Content-Type": CONTENT_TYPE,
+    "Accept": CONTENT_TYPE,
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "4auth-kiosk",
+}
+
+
+def _parse(path: str, status: int, text: bytes, model: type[_Reply]) -> _Reply:
+    """Return the reply as its contract model; anything else counts as no answer at all."""
+    try:
+        parse_object(text)
+        return model.model_validate_json(text)
+    except (StrictJsonError, ValidationError):
+        kind = model.__name__
+        raise ServerUnavailable(f"{path}: the reply with status {status} is no {kind}, {len(text)} bytes") from None
+
+
+def _cause(error: RequestException) -> str:
+    """What went wrong, without the request that it went wrong with."""
+    inner = getattr(error.args[0], "reason", error) if error.args else error
+    return f"{type(inner).__name__}: {str(inner)[:200]}"

@@ -1,0 +1,90 @@
+"""The kiosk's Ed25519 key: made here on the first start, and never leaving the machine."""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from kiosk_agent.errors import IdentityRefused
+
+_KEY_MAX_BYTES = 4096
+
+
+def load_or_make_key(path: Path) -> Ed25519PrivateKey:
+    """Return the device key, made with mode 0600 in a folder of mode 0700 where there is none.
+
+    Raises IdentityRefused when a key is there but readable by others, unreadable or no Ed25519 key:
+    it is never replaced, since the server knows the kiosk by it.
+    """
+    if not os.path.lexists(path):
+        _make_key(path)
+    return _load_key(path)
+
+
+def _make_key(path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+            # A link, unlike a rename, never replaces a key that another process made meanwhile.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise IdentityRefused(f"key_file {path}: cannot be made: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        _check_mode(path.parent, path.parent.stat().st_mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0700")
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise IdentityRefused(f"key_file {path}: is no regular file")
+            _check_mode(path, mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0600")
+            pem = file.read(_KEY_MAX_BYTES)
+    except OSError as error:
+        raise IdentityRefused(f"key_file {path}: cannot be read: {error.strerror}") from error
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise IdentityRefused(f"key_file {path}: is no PEM private key; {_ADVICE}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise IdentityRefused(f"key_file {path}: is no Ed25519 key; {_ADVICE}")
+    return key
+
+
+_ADVICE = "restore it from a backup, or move it away and register the kiosk again"
+
+
+def _check_mode(path: Path, mode: int, forbidden: int, advice: str) -> None:
+    if mode & forbidden:
+        raise IdentityRefused(
+            f"key_file: {path} has mode {stat.S_IMODE(mode):04o}, open to others: find out who could read it, "
+            f"then {advice} it"
+        )

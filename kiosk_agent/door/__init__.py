@@ -1,0 +1,27 @@
+"""The door: a Protocol, a table of backends, and one backend a file."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from kiosk_agent.events import VerifiedAssertion
+from kiosk_agent.registry import load_backend
+from kiosk_agent.settings import LogDoor
+
+
+class Door(Protocol):
+    """Lets a person in."""
+
+    def unlock(self, assertion: VerifiedAssertion) -> None:
+        """Open for the person whom a verified assertion names; there is no other way to ask."""
+
+    def close(self) -> None:
+        """Let go of the device; the door is then locked."""
+
+
+BACKENDS: Final[Mapping[str, str]] = {"log": "kiosk_agent.door.log:LogBackend"}
+
+
+def open_door(settings: LogDoor) -> Door:
+    """Return the backend that the settings name; raises BackendRefused."""
+    door: Door = load_backend("door", settings.kind, BACKENDS)(settings)
+    return door

@@ -1,0 +1,186 @@
+"""The effects that take time: the server's exchanges and the camera's pictures.
+
+Each errand returns the event that the session waits for, whatever happens; an error nobody foresaw
+becomes an ending without a login, with its kind and place in the log and nothing of its content.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final
+
+import structlog
+
+from auth_contract.actions import Action
+from auth_contract.messages import LoginRequest
+from kiosk_agent.assertion import AssertionVerifier
+from kiosk_agent.camera import Camera
+from kiosk_agent.client import AuthClient, Surroundings
+from kiosk_agent.errors import (
+    AssertionRefused,
+    CameraFault,
+    IdentityRefused,
+    Refused,
+    ReplyLost,
+    ServerNotTrusted,
+    ServerUnavailable,
+)
+from kiosk_agent.events import (
+    AttemptOpened,
+    CameraFailed,
+    Capture,
+    Captured,
+    Ending,
+    Event,
+    Granted,
+    OpenAttempt,
+    Submit,
+    Turned,
+)
+from kiosk_agent.health import Health
+from kiosk_agent.identity import Identity
+from kiosk_agent.settings import CaptureSettings
+
+UNREACHABLE: Final = "The login service cannot be reached."
+UNTRUSTED: Final = "This kiosk does not know the server that it reached, and sent it nothing."
+_LOST: Final = "The connection was lost before the decision arrived."
+_UNCLEAR: Final = "The login service gave no answer that can be used."
+_UNPROVEN: Final = "The answer of the login service could not be proven."
+_BROKEN: Final = "Something went wrong at this kiosk."
+
+Errand = OpenAttempt | Capture | Submit
+
+
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """Runs effects against the server and the camera; used by one thread at a time."""
+
+    client: AuthClient
+    verifier: AssertionVerifier
+    camera: Camera
+    capture: CaptureSettings
+    identity: Identity
+    around: Surroundings
+    health: Health
+
+    def run(self, errand: Errand) -> Event:
+        """Return what came of an errand, never raising."""
+        began = self.around.monotonic()
+        try:
+            return self._run(errand)
+        except Exception as error:  # an unforeseen fault must end one session, not the kiosk
+            _log().error("errand_broke", errand=type(errand).__name__, error=type(error).__name__, at=_place(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, _BROKEN)
+        finally:
+            took_s = self.around.monotonic() - began
+            self.health.metrics.errand_s.labels(type(errand).__name__).observe(took_s)
+
+    def _run(self, errand: Errand) -> Event:
+        if isinstance(errand, OpenAttempt):
+            return self._open(errand)
+        if isinstance(errand, Capture):
+            return self._capture(errand)
+        return self._submit(errand)
+
+    def _open(self, errand: OpenAttempt) -> Event:
+        try:
+            return AttemptOpened(errand.ticket, self.client.open_attempt(Action.LOGIN))
+        except Refused as error:
+            _log().warning("attempt_refused", status=error.status, reason=error.reply.reason.value)
+            return turned(error, errand.ticket)
+        except ServerUnavailable as error:
+            _log().warning("server_unavailable", error=str(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error))
+
+    def _capture(self, errand: Capture) -> Event:
+        try:
+            self.camera.prepare()
+            frames = [self.camera.grab()]
+            while len(frames) < self.capture.frames:
+                self.around.sleep(self.capture.interval_s)
+                frames.append(self.camera.grab())
+        except CameraFault as error:
+            self.health.camera_fault = str(error)
+            _log().error("camera_fault", device=error.device, problem=error.problem, advice=error.advice)
+            return CameraFailed(errand.ticket)
+        self.health.camera_fault = None
+        return Captured(errand.ticket, tuple(frames))
+
+    def _submit(self, errand: Submit) -> Event:
+        try:
+            reply = self.client.submit_login(self._login(errand), errand.attempt.nonce)
+            proof = self.verifier.verify(
+                reply.assertion, username=errand.username, nonce=errand.attempt.nonce, now=self.around.now()
+            )
+            return Granted(errand.ticket, proof, reply.message)
+        except Refused as error:
+            return turned(error, errand.ticket)
+        except ReplyLost as error:
+            _log().warning("reply_lost", error=str(error))
+            return Turned(errand.ticket, Ending.START_AGAIN, _LOST)
+        except ServerUnavailable as error:
+            _log().warning("server_unavailable", error=str(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, _UNCLEAR)
+        except AssertionRefused as error:
+            _log().error("assertion_refused", error=str(error))
+            return Turned(errand.ticket, Ending.NOT_PROVEN, _UNPROVEN)
+        except IdentityRefused as error:
+            _log().error("no_mac", error=str(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, _BROKEN)
+
+    def _login(self, errand: Submit) -> LoginRequest:
+        return LoginRequest(
+            attempt_id=errand.attempt.attempt_id,
+            username=errand.username,
+            password=errand.password,
+            totp=errand.code,
+            frames=errand.frames,
+            mac=self.identity.read().mac,
+            client_ts_utc=self.around.now(),
+        )
+
+
+def turned(error: Refused, ticket: int) -> Turned:
+    """The event of a refusal, in the server's own words."""
+    reply = error.reply
+    return Turned(ticket, Ending(reply.reason.value), reply.message, reply.retry_after_s)
+
+
+def unavailable_message(error: Exception) -> str:
+    """What a person reads when there is no usable answer."""
+    return UNTRUSTED if isinstance(error, ServerNotTrusted) else UNREACHABLE
+
+
+class ErrandThread:
+    """Runs errands one after another in a daemon thread, so that the loop never waits for one."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="errands", daemon=True)
+        self._thread.start()
+
+    def start(self, errand: Callable[[], None]) -> None:
+        """Run this when those before it are done."""
+        self._waiting.put(errand)
+
+    def close(self, timeout_s: float) -> None:
+        """Take no more, and wait so long for the one under way."""
+        self._waiting.put(None)
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        while (errand := self._waiting.get()) is not None:
+            errand()
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger("kiosk_agent.errands")
+    return logger

@@ -1,0 +1,88 @@
+"""The kiosk agent's error tree. Leaves carry data; the loop turns them into session events.
+
+KioskAgentError
+├── StartRefused                 the process must not run; exit 78
+│   ├── SettingsRefused          a field, its value and the rule it breaks
+│   ├── IdentityRefused          the device key or the network interface is not fit for use
+│   └── BackendRefused           a camera, keypad, screen or door cannot be loaded here
+├── ServerError                  an exchange with the auth server did not succeed
+│   ├── Refused                  the server refused; carries its ErrorReply
+│   └── ServerUnavailable        no answer, or none that can be understood
+│       ├── ServerNotTrusted     its key is none of the pinned ones; nothing was sent
+│       └── ReplyLost            a submission may have arrived, its answer did not
+├── AssertionRefused             a granted login whose proof does not hold; the door stays shut
+├── CameraFault                  a camera gives no picture; carries the device and what to do
+└── KeypadFault                  a keypad cannot be read
+"""
+
+from auth_contract.messages import ErrorReply
+
+
+class KioskAgentError(Exception):
+    """Base of all errors that this program raises on purpose."""
+
+
+class StartRefused(KioskAgentError):
+    """The process must not run; the message says what to do."""
+
+
+class SettingsRefused(StartRefused):
+    """A settings field breaks a rule."""
+
+
+class IdentityRefused(StartRefused):
+    """The device key or the network interface is not fit for use."""
+
+
+class BackendRefused(StartRefused):
+    """A backend named in the settings cannot be loaded on this machine."""
+
+
+class ServerError(KioskAgentError):
+    """An exchange with the auth server did not succeed."""
+
+
+class Refused(ServerError):
+    """The auth server answered, and its answer is no."""
+
+    def __init__(self, status: int, reply: ErrorReply) -> None:
+        super().__init__(f"the server refused with {status} {reply.reason}: {reply.message}")
+        self.status = status
+        self.reply = reply
+
+
+class ServerUnavailable(ServerError):
+    """The auth server gave no answer, or none that can be understood."""
+
+
+class ServerNotTrusted(ServerUnavailable):
+    """The server's key is none of the pinned ones; no byte of a request was sent."""
+
+    def __init__(self, found: str, pins: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the server's key has the SHA-256 {found}, pinned is {' or '.join(pins)}: if the server's key was "
+            "changed on purpose, put its new hash into server.pins; if not, someone stands in between"
+        )
+        self.found = found
+
+
+class ReplyLost(ServerUnavailable):
+    """A submission may have arrived at the server, but its answer did not arrive here."""
+
+
+class AssertionRefused(KioskAgentError):
+    """The proof of a granted login does not hold."""
+
+
+class CameraFault(KioskAgentError):
+    """A camera gives no picture. `device` names it, `advice` says what a person can do."""
+
+    def __init__(self, device: str, problem: str, advice: str) -> None:
+        super().__init__(f"camera {device}: {problem}; {advice}")
+        self.device = device
+        self.problem = problem
+        self.advice = advice
+
+
+class KeypadFault(KioskAgentError):
+    """A keypad cannot be read."""

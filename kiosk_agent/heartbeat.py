@@ -1,0 +1,92 @@
+"""The kiosk's sign of life: tells the server of faults, and the session whether the server is there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event as Flag
+from typing import Final
+
+import structlog
+
+from auth_contract.actions import Reason
+from auth_contract.limits import CLOCK_SKEW_MAX_S
+from auth_contract.messages import HeartbeatRequest
+from kiosk_agent.client import AuthClient
+from kiosk_agent.errands import unavailable_message
+from kiosk_agent.errors import IdentityRefused, Refused, ServerUnavailable
+from kiosk_agent.events import Ending, Event, ServiceDown, ServiceUp
+from kiosk_agent.health import Health
+from kiosk_agent.identity import Identity
+from kiosk_agent.version import agent_version
+
+_DOWN_INTERVAL_S: Final = 3.0
+"""While the server is away a kiosk asks more often, so that it is back soon after."""
+
+_SKEW_FAULT_S: Final = CLOCK_SKEW_MAX_S / 2
+"""Half way to where logins fail is the time to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Sends heartbeats with a client of its own, since a session is not for two threads."""
+
+    client: AuthClient
+    identity: Identity
+    now: Callable[[], datetime]
+    health: Health
+    unsafe_variants: tuple[str, ...]
+
+    def beat(self) -> Event:
+        """Send one heartbeat and return what it means for the session, never raising."""
+        try:
+            event = self._exchange()
+        except Refused as error:
+            event = self._down(error, error.reply.reason, error.reply.message)
+        except (ServerUnavailable, IdentityRefused) as error:
+            event = self._down(error, Reason.UNAVAILABLE, unavailable_message(error))
+        is_up = isinstance(event, ServiceUp)
+        self.health.metrics.heartbeats.labels("yes" if is_up else "no").inc()
+        self.health.metrics.is_server_up.set(is_up)
+        return event
+
+    def run(self, put: Callable[[Event], None], stopped: Flag, interval_s: float) -> None:
+        """Beat until stopped, and hand each finding to the session."""
+        while True:
+            event = self.beat()
+            put(event)
+            if stopped.wait(interval_s if isinstance(event, ServiceUp) else min(interval_s, _DOWN_INTERVAL_S)):
+                return
+
+    def _exchange(self) -> Event:
+        nic = self.identity.read()
+        beat = HeartbeatRequest(
+            agent_version=agent_version(),
+            mac=nic.mac,
+            permanent_mac=nic.permanent_mac,
+            faults=self._faults(nic.faults),
+        )
+        reply = self.client.heartbeat(beat)
+        skew_s = (self.now() - reply.server_ts_utc).total_seconds()
+        self.health.metrics.clock_skew_s.set(skew_s)
+        self.health.clock_fault = f"clock is {skew_s:.0f} s off the server's" if abs(skew_s) > _SKEW_FAULT_S else None
+        if self.health.server_fault is not None:
+            _log().info("server_up", skew_s=round(skew_s, 1))
+        self.health.server_fault = None
+        return ServiceUp()
+
+    def _faults(self, nic_faults: tuple[str, ...]) -> tuple[str, ...]:
+        own = tuple(fault for fault in (self.health.camera_fault, self.health.clock_fault) if fault is not None)
+        unsafe = tuple(f"development mode: {variant}" for variant in self.unsafe_variants)
+        return tuple(fault[:120] for fault in (*own, *nic_faults, *unsafe))[:16]
+
+    def _down(self, error: Exception, reason: Reason, message: str) -> ServiceDown:
+        if self.health.server_fault != str(error):
+            _log().warning("server_down", error=str(error))
+        self.health.server_fault = str(error)
+        ending = Ending.KIOSK_REFUSED if reason is Reason.KIOSK_REFUSED else Ending.UNAVAILABLE
+        return ServiceDown(ending, message)
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger("kiosk_agent.heartbeat")
+    return logger

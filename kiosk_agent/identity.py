@@ -1,0 +1,52 @@
+"""Who this kiosk is: its id, its key, and the MAC that it claims."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kiosk_agent.device_key import load_or_make_key
+from kiosk_agent.errors import IdentityRefused
+from kiosk_agent.nic import Nic, read_nic
+from kiosk_agent.settings import KioskSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A kiosk's id and key; the interface is read anew each time, since it may change."""
+
+    kiosk_id: str
+    key: Ed25519PrivateKey = field(repr=False)
+    read: Callable[[], Nic]
+
+    @property
+    def public_key(self) -> str:
+        """The raw 32 bytes of the public key in base64url without padding, as the server registers it."""
+        raw = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def load_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_nic) -> Identity:
+    """Return this kiosk's identity; its key is made where there is none.
+
+    Raises IdentityRefused when the key or the interface is not fit for use.
+    """
+
+    def reading() -> Nic:
+        if settings.mac_override is not None:
+            fault = f"mac_override: the agent claims {settings.mac_override} and reads no interface"
+            return Nic(settings.mac_override, None, (fault,))
+        return read(settings.interface)
+
+    return Identity(settings.kiosk_id, load_or_make_key(settings.key_file), reading)
+
+
+def check_fit_for_production(nic: Nic) -> None:
+    """Raise IdentityRefused when the MAC may not be the machine's own."""
+    if nic.faults:
+        raise IdentityRefused(
+            f"{'; '.join(nic.faults)}: the MAC is a factor of every login, so in production it must be the one "
+            "that the interface was made with"
+        )

@@ -1,0 +1,33 @@
+"""The keypad: a Protocol, a table of backends, and one backend a file."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from kiosk_agent.events import KeyEvent, Step
+from kiosk_agent.registry import load_backend
+from kiosk_agent.settings import ScriptedKeypad, TerminalKeypad
+
+
+class Keypad(Protocol):
+    """Gives key presses. No keypad shows what is typed: that is the screen's, which masks secrets."""
+
+    def read(self, timeout_s: float) -> KeyEvent | None:
+        """Return the next key, or None when none came in time; raises KeypadFault."""
+
+    def follow(self, step: Step) -> None:
+        """Take note of where the session stands; called from another thread, at each new step."""
+
+    def close(self) -> None:
+        """Let go of the device and put it back as it was found."""
+
+
+BACKENDS: Final[Mapping[str, str]] = {
+    "scripted": "kiosk_agent.keypad.scripted:ScriptedBackend",
+    "terminal": "kiosk_agent.keypad.terminal:TerminalBackend",
+}
+
+
+def open_keypad(settings: ScriptedKeypad | TerminalKeypad) -> Keypad:
+    """Return the backend that the settings name; raises BackendRefused or KeypadFault."""
+    keypad: Keypad = load_backend("keypad", settings.kind, BACKENDS)(settings)
+    return keypad

@@ -1,0 +1,94 @@
+"""The keyboard of a terminal. It echoes nothing: what may be seen is shown by the screen.
+
+The terminal is put into character mode without echo and put back whatever happens: by `close`, and
+by an exit handler for the case that nobody calls it. Control-C keeps its meaning.
+"""
+
+import atexit
+import codecs
+import os
+import select
+import sys
+import termios
+import tty
+from collections import deque
+from typing import Final
+
+from kiosk_agent.errors import KeypadFault
+from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, KeyEvent, Step, Typed
+from kiosk_agent.settings import TerminalKeypad
+
+_ESCAPE: Final = "\x1b"
+_ESCAPE_REST_S: Final = 0.03
+"""An arrow or function key sends the rest of its sequence at once; a person is slower."""
+
+_CONTROL: Final[dict[str, KeyEvent]] = {
+    "\r": Entered(),
+    "\n": Entered(),
+    "\x7f": Erased(),
+    "\b": Erased(),
+    "\x15": Cleared(),  # Control-U
+    "\x04": Cancelled(),  # Control-D
+    _ESCAPE: Cancelled(),
+}
+
+
+class TerminalBackend:
+    """Reads keys from a terminal, standard input unless told otherwise."""
+
+    def __init__(self, settings: TerminalKeypad, descriptor: int | None = None) -> None:
+        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        try:
+            self._found = termios.tcgetattr(self._descriptor)
+            tty.setcbreak(self._descriptor, termios.TCSAFLUSH)
+        except termios.error as error:
+            raise KeypadFault(
+                'keypad.kind = "terminal" needs standard input to be a terminal; use kind = "scripted" for a pipe'
+            ) from error
+        self._is_open = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending: deque[KeyEvent] = deque()
+        atexit.register(self.close)
+
+    def read(self, timeout_s: float) -> KeyEvent | None:
+        """Return the next key, or None when none came in time; a closed terminal is a KeypadFault."""
+        if not self._pending and self._is_ready(timeout_s):
+            self._pending.extend(self._keys(self._read_bytes()))
+        return self._pending.popleft() if self._pending else None
+
+    def follow(self, step: Step) -> None:
+        """Forget what was typed ahead when the kiosk comes to rest: it may be the last person's secret."""
+        if step is Step.ATTRACT and self._is_open:
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)
+
+    def close(self) -> None:
+        """Put the terminal back as it was found."""
+        if self._is_open:
+            self._is_open = False
+            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._found)
+            atexit.unregister(self.close)
+
+    def _is_ready(self, timeout_s: float) -> bool:
+        return bool(select.select([self._descriptor], [], [], timeout_s)[0])
+
+    def _read_bytes(self) -> bytes:
+        try:
+            data = os.read(self._descriptor, 1024)
+        except OSError as error:
+            raise KeypadFault(f"the terminal cannot be read: {error.strerror}") from error
+        if not data:
+            raise KeypadFault("the terminal was closed")
+        if data.endswith(_ESCAPE.encode()) and self._is_ready(_ESCAPE_REST_S):
+            data += os.read(self._descriptor, 1024)
+        return data
+
+    def _keys(self, data: bytes) -> list[KeyEvent]:
+        text = self._decoder.decode(data)
+        if len(text) > 1 and text.startswith((f"{_ESCAPE}[", f"{_ESCAPE}O")):
+            return []  # an arrow or function key, which no step has a use for
+        events = (_CONTROL.get(character) or _typed(character) for character in text)
+        return [event for event in events if event is not None]
+
+
+def _typed(character: str) -> Typed | None:
+    return Typed(character) if character.isprintable() else None

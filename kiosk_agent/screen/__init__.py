@@ -1,0 +1,27 @@
+"""The screen: a Protocol, a table of backends, and one backend a file."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from kiosk_agent.registry import load_backend
+from kiosk_agent.screen.view import View
+from kiosk_agent.settings import TerminalScreen
+
+
+class Screen(Protocol):
+    """Shows views; what a view says is decided in `screen.view`, and nowhere else."""
+
+    def show(self, view: View) -> None:
+        """Show this, in place of what was shown; called again each second while time runs down."""
+
+    def close(self) -> None:
+        """Leave nothing of the last person on display."""
+
+
+BACKENDS: Final[Mapping[str, str]] = {"terminal": "kiosk_agent.screen.terminal:TerminalBackend"}
+
+
+def open_screen(settings: TerminalScreen) -> Screen:
+    """Return the backend that the settings name; raises BackendRefused."""
+    screen: Screen = load_backend("screen", settings.kind, BACKENDS)(settings)
+    return screen

@@ -1,0 +1,355 @@
+"""The agent as a whole: real client and TLS, scripted keypad, replayed pictures, a door that counts.
+
+Time is moved by the inbox: when nothing waits in it and no key comes, its time-out passes at once.
+"""
+
+import json
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from itertools import cycle
+
+import pytest
+
+from kiosk_agent.agent import Agent
+from kiosk_agent.bootstrap import build
+from kiosk_agent.events import Ending, Erased, ServiceDown, ServiceUp, Step, Typed
+
+NONCE = "N" * 22
+LINES = (
+    {"step": "name", "text": "Alice"},
+    {"step": "password", "text": "Secret-Pass"},
+    {"step": "code", "text": "424242"},
+)
+
+
+class Door:
+    """Counts whom it let in."""
+
+    def __init__(self) -> None:
+        self.opened_for: list[str] = []
+
+    def unlock(self, assertion) -> None:
+        self.opened_for.append(assertion.username)
+
+    def close(self) -> None:
+        pass
+
+
+class Screen:
+    """Remembers what it showed."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+        self.everything = ""
+
+    def show(self, shown) -> None:
+        self.everything += repr(shown)
+        if self.titles[-1:] != [shown.title]:
+            self.titles.append(shown.title)
+
+    def close(self) -> None:
+        pass
+
+
+class StillInbox:
+    """First what was put in, then the keypad's keys; when both are silent, time passes."""
+
+    def __init__(self, keypad, clock) -> None:
+        self._keypad = keypad
+        self._clock = clock
+        self._events: deque = deque()
+        self.waited_s = 0.0
+
+    def put(self, event) -> None:
+        self._events.append(event)
+
+    def get(self, timeout_s):
+        if self._events:
+            return self._events.popleft()
+        key = self._keypad.read(0)
+        if key is None:
+            self._clock.moved_s += timeout_s
+            self.waited_s += timeout_s
+        return key
+
+
+class Kiosk:
+    """An agent whose every part is at hand; after `errands_max` errands the rest never end."""
+
+    def __init__(self, services, clock, errands_max: int) -> None:
+        self.door, self.screen = Door(), Screen()
+        self.services = replace(services, door=self.door, screen=self.screen)
+        self.inbox = StillInbox(services.keypad, clock)
+        self.agent = Agent(self.services, self.inbox, self._start)
+        self._errands_left = errands_max
+
+    def _start(self, errand) -> None:
+        self._errands_left -= 1
+        if self._errands_left >= 0:
+            errand()
+
+    def once(self):
+        outcome = self.agent.run(once=True)
+        self.services.close()
+        return outcome
+
+
+@pytest.fixture
+def site(tmp_path, server, make_settings, around, clock):
+    """Makes a kiosk of this server, with other lines or settings on request."""
+
+    def make(*, lines=LINES, errands_max=99, camera_object=None, **changes) -> Kiosk:
+        (tmp_path / "script").write_text("\n".join(map(json.dumps, lines)))
+        where = {"url": server.url, "pins": [server.pin]} | changes.pop("server", {})
+        services = build(make_settings(server=where, **changes), around)
+        if camera_object is not None:
+            services = replace(services, errands=replace(services.errands, camera=camera_object))
+        server.kiosk_key = services.identity.key.public_key()
+        return Kiosk(services, clock, errands_max)
+
+    return make
+
+
+def test_one_login_through_the_whole_kiosk(site, server) -> None:
+    kiosk = site()
+    outcome = kiosk.once()
+    assert (outcome.ending, outcome.username, kiosk.door.opened_for) == (Ending.GRANTED, "alice", ["alice"])
+    assert outcome.assertion is not None and outcome.assertion.token.startswith("eyJ")
+    assert kiosk.screen.titles == [
+        "Your name",
+        "Your password",
+        "Your code",
+        "Look at the camera",
+        "One moment",
+        "Welcome, alice",
+    ]
+    assert [request.path for request in server.requests] == ["/v1/attempts", "/v1/login", "/.well-known/jwks.json"]
+    assert server.signature_faults == []
+    (submission,) = server.at("/v1/login")
+    sent = submission.json
+    assert submission.signature_nonce == NONCE, "signed over the attempt's nonce"
+    assert (sent["username"], sent["mac"], len(sent["frames"])) == ("alice", "00:1b:21:0a:0b:0c", 3)
+    assert not kiosk.agent.session.has_secret
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kiosk": "back-door"},
+        {"nonce": "M" * 22},
+        {"sub": "bob"},
+        {"aud": "elsewhere"},
+        {"iss": "4auth:elsewhere"},
+        {"exp": 1},
+        {"amr": ["pwd"]},
+        {"kid": "unknown"},
+        {"key": "another"},
+    ],
+)
+def test_the_door_never_opens_without_a_verified_assertion(changes, site, server, assertions) -> None:
+    """The server says granted, over the pinned channel; that is not enough."""
+    if "key" in changes:
+        changes = {"key": type(assertions)().key}  # under the name of the good one
+    server.answer("/v1/login", server.grant(**changes))
+    kiosk = site()
+    assert kiosk.once().ending is Ending.NOT_PROVEN
+    assert kiosk.door.opened_for == []
+    assert kiosk.screen.titles[-1] == "Not logged in"
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "ending", "title"),
+    [
+        ("denied", 403, Ending.DENIED, "Access denied"),
+        ("locked", 423, Ending.LOCKED, "Please wait"),
+        ("start_again", 409, Ending.START_AGAIN, "Not logged in"),
+        ("malformed", 422, Ending.MALFORMED, "Not logged in"),
+        ("unavailable", 503, Ending.UNAVAILABLE, "Not logged in"),
+        ("kiosk_refused", 401, Ending.KIOSK_REFUSED, "Out of service"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/attempts", "/v1/login"])
+def test_each_refusal_is_shown_and_opens_nothing(path, reason, status, ending, title, site, server) -> None:
+    server.answer(path, server.refusal(reason, status))
+    kiosk = site()
+    outcome = kiosk.once()
+    assert (outcome.ending, outcome.message) == (ending, f"Because {reason}.")
+    assert (kiosk.door.opened_for, kiosk.screen.titles[-1]) == ([], title)
+    assert len(server.at("/v1/login")) == (path == "/v1/login"), "a submission is sent once"
+
+
+def test_new_pictures_are_sent_with_a_new_attempt_and_without_typing(site, server, assertions) -> None:
+    again = server.refusal("capture_again", capture_hint="too_dark")
+    server.answer("/v1/login", again, server.grant())
+    kiosk = site()
+    assert kiosk.once().ending is Ending.GRANTED
+    assert (len(server.at("/v1/attempts")), len(server.at("/v1/login"))) == (2, 2)
+    assert kiosk.screen.titles[-4:] == ["Once more, please", "Look at the camera", "One moment", "Welcome, alice"]
+
+
+def test_a_lost_reply_is_told_and_nothing_is_sent_again(site, server) -> None:
+    server.answer("/v1/login", "drop")
+    kiosk = site()
+    assert kiosk.once().ending is Ending.START_AGAIN
+    assert len(server.at("/v1/login")) == 1
+    assert kiosk.door.opened_for == []
+
+
+def test_a_server_with_another_key_gets_nothing(site, server) -> None:
+    kiosk = site(server={"pins": ["0" * 64]})
+    outcome = kiosk.once()
+    server.close()
+    assert (outcome.ending, server.app_bytes) == (Ending.UNAVAILABLE, 0)
+    assert "sent it nothing" in outcome.message
+
+
+def test_a_camera_fault_ends_the_session_and_is_reported(site, server) -> None:
+    kiosk = site(camera={"kind": "replay", "sources": ["fault:Device or resource busy"]})
+    assert kiosk.once().ending is Ending.CAMERA_FAULT
+    assert server.at("/v1/login") == []
+    assert "busy" in kiosk.services.health.faults["camera"]
+
+
+@pytest.mark.parametrize(
+    ("step", "typed", "errands_max"),
+    [("name", 0, 0), ("password", 1, 0), ("code", 2, 0), ("face", 3, 0), ("checking", 3, 2)],
+)
+def test_cancelling_at_any_step_leaves_nothing(step, typed, errands_max, site) -> None:
+    kiosk = site(lines=[*LINES[:typed], {"step": step, "keys": ["cancel"]}], errands_max=errands_max)
+    assert kiosk.once().ending is Ending.CANCELLED
+    assert kiosk.agent.session.step is Step.ATTRACT
+    assert not kiosk.agent.session.has_secret
+    assert kiosk.door.opened_for == []
+
+
+def test_a_grant_that_comes_after_cancelling_opens_nothing(site) -> None:
+    kiosk = site(lines=[*LINES, {"step": "checking", "keys": ["cancel"]}], errands_max=2)
+    late = []
+    kiosk.agent._start_errand = lambda errand: late.append(errand) if len(late) == 2 else late.append(0) or errand()
+    kiosk.once()
+    late[2]()
+    kiosk.agent.turn()
+    assert kiosk.agent.session.step is Step.ATTRACT
+    assert kiosk.door.opened_for == []
+
+
+@pytest.mark.parametrize("errands_max", [0, 1, 2])
+def test_a_server_or_camera_that_never_answers_ends_the_session(errands_max, site) -> None:
+    kiosk = site(errands_max=errands_max)
+    assert kiosk.once().ending is Ending.TIMED_OUT
+    assert not kiosk.agent.session.has_secret
+
+
+def test_silence_ends_a_session_after_the_idle_time(site, clock) -> None:
+    kiosk = site(lines=[{"step": "name", "text": "alice"}, {"step": "password", "text": "Secret", "enter": False}])
+    assert kiosk.once().ending is Ending.TIMED_OUT
+    assert clock.moved_s == kiosk.services.settings.session.idle_s
+    assert not kiosk.agent.session.has_secret
+
+
+def test_endless_typing_ends_after_the_step_time(site, clock) -> None:
+    kiosk = site(lines=[])
+
+    keys = cycle([Typed("a"), Erased()])
+
+    def press(_timeout_s: float):
+        clock.moved_s += 0.5
+        assert clock.moved_s < 300
+        return next(keys)
+
+    kiosk.inbox.get = press
+    assert kiosk.once().ending is Ending.TIMED_OUT
+    assert clock.moved_s == pytest.approx(kiosk.services.settings.session.step_s, abs=1.0)
+
+
+def test_an_unforeseen_fault_ends_one_session_and_not_the_kiosk(site, server, capsys) -> None:
+    class Broken:
+        def prepare(self) -> None:
+            raise RuntimeError("Secret-Pass")
+
+        def close(self) -> None:
+            pass
+
+    assert site(camera_object=Broken()).once().ending is Ending.UNAVAILABLE
+    out = capsys.readouterr()
+    assert "errand_broke" in out.out + out.err
+    assert "Secret-Pass" not in out.out + out.err
+
+
+def test_sessions_follow_one_another(site, server, clock) -> None:
+    lines = [LINES[0] | {"step": "attract"}, *LINES[1:]]
+    kiosk = site(lines=[*lines, *lines])
+    kiosk.services.keypad.follow(Step.ATTRACT)
+    while len(kiosk.door.opened_for) < 2 and clock.moved_s < 600:
+        kiosk.agent.turn()
+    assert kiosk.door.opened_for == ["alice", "alice"]
+    while kiosk.agent.session.step is not Step.ATTRACT:
+        kiosk.agent.turn()
+    assert server.signature_faults == []
+    kiosk.services.close()
+
+
+# --- heartbeats
+
+
+def test_a_heartbeat_reports_what_the_operator_should_know(site, server) -> None:
+    kiosk = site()
+    kiosk.services.health.camera_fault = "camera 0: cannot be opened; " + "x" * 200
+    assert kiosk.services.heartbeat.beat() == ServiceUp()
+    (beat,) = server.at("/v1/heartbeat")
+    assert server.signature_faults == []
+    assert beat.json["mac"] == "00:1b:21:0a:0b:0c"
+    assert any("cannot be opened" in fault for fault in beat.json["faults"])
+    assert any("mac_override" in fault for fault in beat.json["faults"])
+    kiosk.services.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        ("drop", Ending.UNAVAILABLE),
+        ("unavailable", Ending.UNAVAILABLE),
+        ("kiosk_refused", Ending.KIOSK_REFUSED),
+    ],
+)
+def test_the_kiosk_goes_out_of_service_and_comes_back_by_itself(answer, ending, site, server) -> None:
+    kiosk = site(lines=[])
+    good = server.answers["/v1/heartbeat"]
+    server.answer("/v1/heartbeat", answer if answer == "drop" else server.refusal(answer, 401))
+    down = kiosk.services.heartbeat.beat()
+    assert isinstance(down, ServiceDown) and down.ending is ending
+    kiosk.agent.handle(down)
+    assert kiosk.agent.session.step is Step.OUT_OF_SERVICE
+    assert "server" in kiosk.services.health.faults
+    server.answers["/v1/heartbeat"] = good
+    kiosk.agent.handle(kiosk.services.heartbeat.beat())
+    assert kiosk.agent.session.step is Step.ATTRACT
+    assert kiosk.services.health.faults == {}
+    kiosk.services.close()
+
+
+def test_heartbeats_go_on_until_stopped_and_come_sooner_while_the_server_is_away(site, server) -> None:
+    class Stop:
+        def __init__(self) -> None:
+            self.waited: list[float] = []
+
+        def wait(self, seconds: float) -> bool:
+            self.waited.append(seconds)
+            return len(self.waited) == 2
+
+    kiosk, stop, found = site(), Stop(), []
+    server.answers["/v1/heartbeat"].appendleft(server.refusal("unavailable", 503))
+    kiosk.services.heartbeat.run(found.append, stop, 30.0)
+    assert [type(event) for event in found] == [ServiceDown, ServiceUp]
+    assert stop.waited == [3.0, 30.0]
+    kiosk.services.close()
+
+
+def test_a_clock_that_drifts_is_a_fault_before_logins_fail(site, server, clock) -> None:
+    kiosk = site()
+    late = server.reply(body={"server_ts_utc": (clock.now() + timedelta(seconds=90)).isoformat()})
+    server.answer("/v1/heartbeat", late)
+    kiosk.services.heartbeat.beat()
+    assert kiosk.services.health.faults == {"clock": "clock is -90 s off the server's"}
+    kiosk.services.close()

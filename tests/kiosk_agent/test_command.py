@@ -1,0 +1,200 @@
+"""The command `4auth-kiosk` as a process: exit codes, what it prints, and how it ends."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kiosk_agent.__main__ import main
+
+LINES = (
+    {"step": "name", "text": "Alice"},
+    {"step": "password", "text": "Secret-Pass"},
+    {"step": "code", "text": "424242"},
+)
+
+
+@pytest.fixture
+def write(tmp_path, members, server):
+    """Writes a settings file, with changes as TOML text put before and after."""
+    server.now = lambda: datetime.now(UTC)
+
+    def write_file(*, lines=LINES, before: str = "", after: str = "", **changes) -> str:
+        (tmp_path / "script").write_text("\n".join(map(json.dumps, lines)))
+        all_members = members | {"server": {"url": server.url, "pins": [server.pin]}} | changes
+        text = [f"{key} = {json.dumps(value)}" for key, value in all_members.items() if not isinstance(value, dict)]
+        for name, section in all_members.items():
+            if isinstance(section, dict):
+                text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+        path = tmp_path / "kiosk.toml"
+        path.write_text("\n".join([before, *text, after]))
+        return str(path)
+
+    return write_file
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "kiosk_agent", *arguments]
+
+
+@pytest.fixture
+def environment(project_folder) -> dict[str, str]:
+    return {"PYTHONPATH": str(project_folder), "PATH": os.environ["PATH"], "PYTHONWARNINGS": "error"}
+
+
+def test_check_config_says_good_or_what_is_wrong(write, capsys) -> None:
+    path = write()
+    assert main(["--settings", path, "--check-config"]) == 0
+    out = capsys.readouterr()
+    assert out.out == f"{path}: good\n"
+    assert "development mode: mac_override" in out.err
+    path = write(before='colour = "red"', kiosk_id="Front Door")
+    assert main(["--settings", path, "--check-config"]) == 78
+    out = capsys.readouterr()
+    assert f"{path}: kiosk_id = 'Front Door': " in out.err
+    assert f"{path}: colour = 'red': Extra inputs are not permitted" in out.err
+
+
+def test_a_start_with_bad_settings_exits_78_too(write, capsys) -> None:
+    assert main(["--settings", write(environment="production")]) == 78
+    assert 'needs environment = "development"' in capsys.readouterr().err
+
+
+def test_dump_config_shows_the_settings_in_effect(write, capsys) -> None:
+    assert main(["--settings", write(), "--dump-config"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["capture"]["frames"], shown["session"]["idle_s"]) == (3, 25.0)
+
+
+def test_identity_prints_what_the_server_registers(write, capsys, members) -> None:
+    path = write()
+    assert main(["identity", "--json", "--settings", path]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kiosk_id"], facts["mac"], len(facts["public_key"])) == ("front-door", "00:1b:21:0a:0b:0c", 43)
+    assert stat.S_IMODE(Path(members["key_file"]).stat().st_mode) == 0o600
+    assert main(["--settings", path, "identity"]) == 0
+    text = capsys.readouterr().out
+    assert facts["public_key"] in text and "mac_override" in text
+
+
+def test_help_has_examples(capsys) -> None:
+    for arguments in (["--help"], ["identity", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        assert "4auth-kiosk identity --json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("reason", "code"), [(None, 0), ("denied", 1)])
+def test_once_exits_by_the_outcome(reason, code, write, server, environment) -> None:
+    if reason is not None:
+        server.answer("/v1/login", server.refusal(reason))
+    run = subprocess.run(
+        command("--once", "--settings", write()), env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == code, run.stderr
+    assert ("Welcome, alice" in run.stdout) == (code == 0)
+    events = [json.loads(line)["event"] for line in run.stderr.splitlines()]
+    assert "session_ended" in events
+    for secret in ("Secret-Pass", "424242", "eyJ", "/9j/"):
+        assert secret not in run.stdout + run.stderr
+
+
+def test_once_with_keys_from_standard_input(write, environment) -> None:
+    path = write(keypad={"kind": "scripted", "script": "-"})
+    run = subprocess.run(
+        command("--once", "--settings", path),
+        env=environment,
+        input="\n".join(map(json.dumps, LINES)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_running_kiosk_answers_probes_and_ends_on_sigterm(write, server, environment) -> None:
+    port = free_port()
+    path = write(lines=[LINES[0] | {"step": "attract"}, *LINES[1:]], health={"port": port})
+    process = subprocess.Popen(
+        command("--settings", path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Welcome, alice" in line:
+            break
+    assert get(port, "/livez") == (200, '{"alive": true}')
+    assert get(port, "/readyz") == (200, '{"ready": true, "faults": {}}')
+    assert 'fourauth_kiosk_sessions_total{ending="granted"} 1.0' in get(port, "/metrics")[1]
+    assert get(port, "/elsewhere")[0] == 404
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_a_health_port_that_is_taken_refuses_the_start(write, environment) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = subprocess.run(
+            command("--settings", write(health={"port": port})),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert run.returncode == 78
+    assert f"health.port {port} on 127.0.0.1: Address already in use" in run.stderr
+
+
+def test_a_person_at_a_terminal_logs_in_and_the_terminal_is_put_back(write, environment) -> None:
+    """The real keypad and screen on a pseudo-terminal; what is typed is never written back."""
+    import termios
+
+    person, terminal = pty.openpty()
+    found = termios.tcgetattr(terminal)
+    process = subprocess.Popen(
+        command("--once", "--settings", write(keypad={"kind": "terminal"})),
+        env=environment | {"LANG": "C.UTF-8"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+    )
+    seen = b""
+    for title, keys in ((b"Your name", b"alice\r"), (b"Your password", b"Secret-Pass\r"), (b"Your code", b"424242\r")):
+        while title not in seen:
+            seen += os.read(person, 4096)
+        os.write(person, keys)
+    while b"granted: Welcome." not in seen:
+        seen += os.read(person, 4096)
+    assert process.wait(30) == 0
+    assert b"Secret-Pass" not in seen and b"424242" not in seen
+    assert termios.tcgetattr(terminal) == found
+    assert process.stderr is not None
+    process.stderr.close()
+    os.close(person)
+    os.close(terminal)
