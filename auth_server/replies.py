@@ -9,7 +9,7 @@ from auth_server.errors import CaptureAgain, Locked, Malformed, RequestRefused, 
 
 SENTENCES: Final = MappingProxyType(
     {
-        Reason.DENIED: "That did not work. Please check what you entered and try again.",
+        Reason.DENIED: "That did not work.",
         Reason.LOCKED: "Too many tries in a row. Please wait before the next one.",
         Reason.CAPTURE_AGAIN: "The pictures could not be used. Please try again.",
         Reason.START_AGAIN: "This attempt has ended. Please start again.",

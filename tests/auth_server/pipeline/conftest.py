@@ -161,7 +161,9 @@ class Site:
     other_kiosk: FakeKiosk
     _codes: Iterator[int] = field(default_factory=itertools.count)
 
-    def post(self, path: str, body: bytes, *, nonce: str, kiosk: FakeKiosk | None = None, **headers: str) -> TestResponse:
+    def post(
+        self, path: str, body: bytes, *, nonce: str, kiosk: FakeKiosk | None = None, **headers: str
+    ) -> TestResponse:
         """Send a signed body."""
         signed = (kiosk or self.kiosk).headers(path, body, nonce)
         return self.client.post(path, data=body, headers={**signed, **headers})
@@ -276,5 +278,3 @@ def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: P
     )
     yield Site(services, create_app(services).test_client(), time, kiosk, other)
     executor.shutdown()
-
-
