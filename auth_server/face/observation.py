@@ -1,0 +1,44 @@
+"""What the face engine hands to the rest of the server. Pure data."""
+
+from dataclasses import dataclass, field
+
+from auth_contract.actions import CaptureHint
+from auth_server.domain import Evidence, Template
+from auth_server.errors import AuthServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the pictures of one submission show.
+
+    `template` is the normalised mean of the frames' embeddings, or None with a `capture_hint`
+    that says why no judgement was possible. `presence` is the mean over the frames of the
+    anti-spoofing model's "real", 0 to 1, or None where presence is not asked for.
+    `is_one_person` is false when two frames are too far apart (`spread` in the evidence) to show
+    one person: then a part of the pictures was brought in by somebody else. The evidence has
+    `frames`, `model`, and where judged `spread`, `presence` and `face_height_px`.
+    """
+
+    template: Template | None = field(repr=False)
+    capture_hint: CaptureHint | None
+    presence: float | None
+    is_one_person: bool
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledFace:
+    """A face to be stored: its template, and the aligned picture to re-embed it from, as PNG."""
+
+    template: Template = field(repr=False)
+    picture_png: bytes = field(repr=False)
+
+
+class FaceUnusable(AuthServerError):
+    """A picture cannot be enrolled: its index in what was given, the hint, and the problem in words."""
+
+    def __init__(self, picture: int, hint: CaptureHint, problem: str | None = None) -> None:
+        self.picture = picture
+        self.hint = hint
+        self.problem = problem or hint.value.replace("_", " ")
+        super().__init__(f"picture {picture + 1} cannot be enrolled: {self.problem}")

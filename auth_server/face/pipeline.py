@@ -1,0 +1,133 @@
+"""One picture: its faces, their alignment, embedding and presence.
+
+The models come from DeepFace's `modeling.build_model`, by name, as DeepFace itself obtains them;
+their methods are then called directly. `DeepFace.represent` is not on the path, because it
+cannot align by five points (it turns the eyes level and stretches the box), it detects in a
+picture padded to twice its size, and importing it costs 0.2 s.
+"""
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auth_server.errors import ModelsRefused, SettingsRefused
+from auth_server.face import models, plugins, quality, runtime
+from auth_server.face.geometry import Box, Picture, Points, align
+from auth_server.settings import FaceSettings
+
+Embedding = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A detected face: its box and five points in pixels, and the detector's confidence, 0 to 1."""
+
+    box: Box
+    points: Points
+    confidence: float
+
+    @property
+    def height(self) -> float:
+        """Of its box, in pixels."""
+        return self.box.height
+
+
+class Pipeline:
+    """The models named by the settings, loaded once. Its methods may be called from any thread."""
+
+    def __init__(self, settings: FaceSettings) -> None:
+        """Load the models.
+
+        Raises SettingsRefused for a name that DeepFace does not know, ModelsRefused for a file
+        that is absent or another, or when DeepFace cannot load a model of its own zoo.
+        """
+        models.check(settings.models)
+        plugins.register(settings.models)
+        is_ours = settings.recogniser == settings.detector == plugins.NAME
+        if not is_ours:
+            _prepare_zoo(settings)
+        self._detector = _build("face_detector", settings.detector, "face.detector")
+        self._recogniser = _build("facial_recognition", settings.recogniser, "face.recogniser")
+        self._landmarks = _build("face_detector", plugins.NAME, "face.detector").landmarks
+        self._presence = _build("spoofing", plugins.NAME, "face.presence") if settings.presence == "passive" else None
+        self.model = model_name(settings.recogniser)
+        # onnxruntime sessions may be shared by threads; of DeepFace's other backends nothing is known.
+        self._turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext() if is_ours else threading.RLock()
+
+    def faces(self, picture: Picture) -> list[Face]:
+        """Return the faces that are surely faces, largest first."""
+        with self._turn:
+            regions = self._detector.detect_faces(picture)
+        found = [
+            self._face(picture, region) for region in regions if _confidence(region) >= quality.FACE_MIN_CONFIDENCE
+        ]
+        return sorted(found, key=lambda face: face.box.width * face.box.height, reverse=True)
+
+    def embed(self, chip: Picture) -> Embedding:
+        """Return the unit-length embedding of an aligned face."""
+        shape = self._recogniser.input_shape
+        with self._turn:
+            found = self._recogniser.forward(runtime.preprocessing.resize_image(chip, (shape[1], shape[0])))
+        return unit(np.asarray(found, dtype=np.float32).reshape(-1))
+
+    def presence(self, picture: Picture, face: Face) -> float | None:
+        """Return how probably a person stood before the camera, 0 to 1, or None where it is off."""
+        if self._presence is None:
+            return None
+        box = face.box
+        return float(self._presence.analyze(picture, (box.x, box.y, box.width, box.height))[1])
+
+    def _face(self, picture: Picture, region: Any) -> Face:
+        box = Box(float(region.x), float(region.y), float(max(region.w, 1)), float(max(region.h, 1)))
+        if isinstance(region, plugins.LandmarkedRegion):
+            return Face(box, region.points, _confidence(region))
+        return Face(box, self._landmarks.find(picture, box), _confidence(region))
+
+
+def chip_of(picture: Picture, face: Face) -> Picture:
+    """Return the aligned face."""
+    return align(picture, face.points)
+
+
+def model_name(recogniser: str) -> str:
+    """Return the name that templates carry: 4Auth's own is named with the weights' checksum."""
+    return f"4auth-{models.FEATURE.sha256[:8]}" if recogniser == plugins.NAME else f"deepface-{recogniser}"
+
+
+def unit(vector: NDArray[np.floating[Any]]) -> Embedding:
+    """Return the vector at length 1; a zero vector, which no face gives, raises ValueError."""
+    length = float(np.linalg.norm(vector))
+    if not length > 0:
+        raise ValueError("an embedding has no direction")
+    return np.asarray(vector / length, dtype=np.float32)
+
+
+def _confidence(region: Any) -> float:
+    """Some of DeepFace's detectors give no confidence: what they return they are sure of."""
+    return 1.0 if region.confidence is None else float(region.confidence)
+
+
+def _prepare_zoo(settings: FaceSettings) -> None:
+    try:
+        runtime.prepare_zoo()
+    except OSError as error:
+        raise ModelsRefused(
+            f"{settings.models}/.deepface/weights cannot be made for DeepFace's own models: {error.strerror}; "
+            "make it, and put the weights there"
+        ) from error
+
+
+def _build(task: str, name: str, field: str) -> Any:
+    known = sorted(runtime.modeling.AVAILABLE_MODELS[task])  # type: ignore[literal-required]
+    if name not in known:
+        raise SettingsRefused(f"{field} = {name!r}: DeepFace has no such model; it has {', '.join(known)}")
+    try:
+        return runtime.modeling.build_model(task, name)
+    except ModelsRefused:
+        raise
+    except Exception as error:  # DeepFace's zoo raises whatever its many backends raise
+        raise ModelsRefused(f"{field} = {name!r}: DeepFace could not load it: {error}") from error

@@ -1,0 +1,49 @@
+"""Something you are: the face before the camera is the enrolled one, and a person's. Pure."""
+
+import numpy as np
+
+from auth_server.domain import Factor, Template, Verdict
+from auth_server.face.observation import Observation
+
+
+def verify(*, claim: Observation, enrolment: Template, threshold: float, presence_threshold: float | None) -> Verdict:
+    """Accept an observation of one real person within `threshold` of the enrolled template.
+
+    `threshold` is a cosine distance, 0 to 2, for a stated false-match rate; `presence_threshold`
+    the least mean probability of a real face, None where presence is switched off. Pictures that
+    cannot be judged fail with their hint. Templates of two models have no distance, and fail.
+
+    Evidence: the observation's own, `distance`, `threshold`, `presence_threshold`,
+    `is_one_person`, and `problem` where no distance could be taken.
+    """
+    evidence = {
+        **claim.evidence,
+        "threshold": threshold,
+        "presence_threshold": presence_threshold,
+        "is_one_person": claim.is_one_person,
+    }
+    if claim.capture_hint is not None or claim.template is None:
+        return Verdict(Factor.FACE, passed=False, evidence=evidence, capture_hint=claim.capture_hint)
+    distance = _distance(claim.template, enrolment)
+    if isinstance(distance, str):
+        return Verdict(Factor.FACE, passed=False, evidence=evidence | {"problem": distance})
+    is_present = presence_threshold is None or (claim.presence is not None and claim.presence >= presence_threshold)
+    return Verdict(
+        Factor.FACE,
+        # Written so that a NaN, which compares false with everything, fails.
+        passed=distance <= threshold and is_present and claim.is_one_person,
+        evidence=evidence | {"distance": round(distance, 4)},
+    )
+
+
+def _distance(a: Template, b: Template) -> float | str:
+    """Return the cosine distance of two templates, or why they have none."""
+    if a.model != b.model:
+        return f"the template is of model {b.model}, the observation of {a.model}"
+    if len(a.embedding) != len(b.embedding) or len(a.embedding) % 4 or not a.embedding:
+        return f"the template has {len(b.embedding)} bytes, the observation {len(a.embedding)}"
+    x, y = (np.frombuffer(template.embedding, dtype="<f4").astype(np.float64) for template in (a, b))
+    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    if not lengths > 0 or not np.isfinite(lengths):
+        return "an embedding has no direction"
+    return float(1 - (x @ y) / lengths)

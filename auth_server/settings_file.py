@@ -1,0 +1,33 @@
+"""Reading the settings file. Apart from `bootstrap`, so that it loads no face library."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from auth_server.errors import SettingsRefused
+from auth_server.settings import ServerSettings
+
+
+def load_settings(path: Path) -> ServerSettings:
+    """Read a settings file.
+
+    Raises SettingsRefused naming each field, its value and the rule it breaks.
+    """
+    try:
+        members = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsRefused(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{path}: not TOML: {error}") from error
+    try:
+        return ServerSettings.model_validate(members)
+    except ValidationError as error:
+        raise SettingsRefused("\n".join(_broken_rules(path, error))) from error
+
+
+def _broken_rules(path: Path, error: ValidationError) -> list[str]:
+    return [
+        f"{path}: {'.'.join(map(str, broken['loc'])) or 'settings'} = {broken['input']!r:.120}: {broken['msg']}"
+        for broken in error.errors(include_url=False)
+    ]

@@ -1,0 +1,135 @@
+"""The face factor: near enough, one person, really there; everything else fails, and says why."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth_contract.actions import CaptureHint
+from auth_server.domain import Factor, Template, Verdict
+from auth_server.face.observation import Observation
+from auth_server.factors import face
+
+MODEL = "4auth-87aacdfe"
+
+
+def template(angle: float, model: str = MODEL) -> Template:
+    """A unit vector at an angle in degrees: two of them are 1 - cos(difference) apart."""
+    vector = np.zeros(512, "<f4")
+    vector[0], vector[1] = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    return Template(model, vector.tobytes())
+
+
+def observation(
+    seen: Template | None = None,
+    *,
+    hint: CaptureHint | None = None,
+    presence: float | None = 0.9,
+    is_one_person: bool = True,
+) -> Observation:
+    return Observation(
+        template=None if hint else seen or template(0),
+        capture_hint=hint,
+        presence=presence,
+        is_one_person=is_one_person,
+        evidence={"frames": 3, "model": MODEL},
+    )
+
+
+def verify(claim: Observation, enrolment: Template | None = None, presence_threshold: float | None = 0.5) -> Verdict:
+    return face.verify(
+        claim=claim, enrolment=enrolment or template(0), threshold=0.5, presence_threshold=presence_threshold
+    )
+
+
+@pytest.mark.parametrize(
+    ("degrees", "passed"), [(0, True), (30, True), (59.9, True), (60.1, False), (90, False), (180, False)]
+)
+def test_the_distance_decides(degrees: float, passed: bool) -> None:
+    verdict = verify(observation(template(degrees)))
+    assert verdict.factor is Factor.FACE
+    assert verdict.passed is passed
+    assert verdict.capture_hint is None
+    assert verdict.evidence["distance"] == pytest.approx(1 - math.cos(math.radians(degrees)), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("presence", "threshold", "passed"),
+    [
+        (0.5, 0.5, True),
+        (0.49, 0.5, False),
+        (0.0, 0.5, False),
+        (None, 0.5, False),
+        (None, None, True),
+        (0.0, None, True),
+    ],
+)
+def test_presence_is_required_unless_it_is_off(presence: float | None, threshold: float | None, passed: bool) -> None:
+    assert verify(observation(presence=presence), presence_threshold=threshold).passed is passed
+
+
+def test_frames_of_two_people_fail_however_near_their_mean() -> None:
+    verdict = verify(observation(is_one_person=False))
+    assert not verdict.passed
+    assert verdict.evidence["is_one_person"] is False
+
+
+@pytest.mark.parametrize("hint", CaptureHint)
+def test_a_hint_passes_through_and_is_no_match(hint: CaptureHint) -> None:
+    verdict = verify(observation(hint=hint))
+    assert (verdict.passed, verdict.capture_hint) == (False, hint)
+    assert "distance" not in verdict.evidence
+
+
+def test_an_observation_without_template_or_hint_fails() -> None:
+    nothing = Observation(template=None, capture_hint=None, presence=0.9, is_one_person=True, evidence={})
+    assert not verify(nothing).passed
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "problem"),
+    [
+        (template(0, model="deepface-ArcFace"), "is of model deepface-ArcFace"),
+        (Template(MODEL, template(0).embedding[:400]), "has 400 bytes"),
+        (Template(MODEL, b""), "has 0 bytes"),
+        (Template(MODEL, bytes(2048)), "no direction"),
+        (Template(MODEL, np.full(512, np.nan, "<f4").tobytes()), "no direction"),
+        (Template(MODEL, np.full(512, np.inf, "<f4").tobytes()), "no direction"),
+    ],
+)
+def test_templates_that_cannot_be_compared_fail_and_say_why(enrolment: Template, problem: str) -> None:
+    verdict = verify(observation(), enrolment)
+    assert not verdict.passed
+    assert problem in str(verdict.evidence["problem"])
+
+
+def test_two_empty_templates_are_not_alike() -> None:
+    empty = Template(MODEL, b"")
+    assert not verify(observation(empty), empty).passed
+
+
+def test_the_evidence_has_what_an_auditor_needs_and_no_embedding() -> None:
+    evidence = verify(observation()).evidence
+    assert evidence == {
+        "frames": 3,
+        "model": MODEL,
+        "distance": 0.0,
+        "threshold": 0.5,
+        "presence_threshold": 0.5,
+        "is_one_person": True,
+    }
+
+
+@given(st.floats(0.001, 1000), st.floats(0, 180))
+def test_length_does_not_count(length: float, degrees: float) -> None:
+    scaled = np.frombuffer(template(degrees).embedding, "<f4") * np.float32(length)
+    verdict = verify(observation(Template(MODEL, scaled.astype("<f4").tobytes())))
+    assert float(str(verdict.evidence["distance"])) == pytest.approx(1 - math.cos(math.radians(degrees)), abs=1e-3)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=64))
+def test_no_bytes_raise_or_pass_by_accident(seen: bytes, enrolled: bytes) -> None:
+    verdict = verify(observation(Template(MODEL, seen)), Template(MODEL, enrolled))
+    assert not verdict.passed or "distance" in verdict.evidence
