@@ -1,0 +1,98 @@
+# Everything that a developer does with 4Auth. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS := .cache/models
+MODELS_ARCHIVE ?=
+PYTEST_ARGS ?=
+
+# onnxruntime's wheel writes a device id to the disk when imported, unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
+export PYTHONUNBUFFERED := 1
+
+READY := $(VENV)/.ready
+MODELS_READY := $(MODELS)/.ready
+
+.PHONY: help
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: venv
+venv: $(READY) ## Make .venv with the locked releases (PYTHON=... chooses the interpreter)
+
+$(READY): requirements/dev.txt pyproject.toml scripts/make_venv.sh
+	@VENV=$(VENV) PYTHON="$(PYTHON)" scripts/make_venv.sh
+	@touch $@
+
+.PHONY: models
+models: $(MODELS_READY) ## Fetch the face models into .cache/models (MODELS_ARCHIVE=file.tgz takes them from a file)
+
+$(MODELS_READY): auth_server/face/models.py | $(READY)
+	@echo "Fetching the face models into $(MODELS)"
+	@$(BIN)/4auth-provision models fetch --folder $(MODELS) $(if $(MODELS_ARCHIVE),--archive "$(MODELS_ARCHIVE)")
+	@touch $@
+
+.PHONY: test
+test: $(READY) $(MODELS_READY) lint types imports tests ## Run every check and every test
+
+.PHONY: lint
+lint: $(READY) ## Check style and format
+	@echo "ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+.PHONY: types
+types: $(READY) ## Check types (mypy, strict)
+	@echo "mypy"
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: $(READY) ## Check which package may import which
+	@echo "import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: tests
+tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout' chooses)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: demo
+demo: $(READY) $(MODELS_READY) ## A throw-away site: one login granted, then one refusal for each way to fail
+	@$(BIN)/python -m demo
+
+.PHONY: run
+run: $(READY) $(MODELS_READY) ## The same site left running, for a person to try
+	@$(BIN)/python -m demo --serve
+
+.PHONY: bench
+bench: $(READY) $(MODELS_READY) ## Measure; prints a table and writes JSON
+	@$(BIN)/python -m bench
+
+.PHONY: format
+format: $(READY) ## Put the sources into the project's format
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: lock
+lock: $(READY) ## Write requirements/*.txt anew (UPGRADE=1 takes newer releases)
+	@UPGRADE="$(UPGRADE)" scripts/lock.sh
+
+.PHONY: check-wheels
+check-wheels: $(READY) ## Ask whether each locked release has wheels for x86-64 and aarch64
+	@scripts/check_wheels.sh
+
+.PHONY: licences
+licences: $(READY) ## Write docs/licences.md anew from what is installed
+	@$(BIN)/python scripts/licences.py docs/licences.md
+
+.PHONY: clean
+clean: ## Remove what tools left behind
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+.PHONY: clean-all
+clean-all: clean ## Remove the environment and the models as well
+	@rm -rf $(VENV) .cache
