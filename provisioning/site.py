@@ -1,0 +1,117 @@
+"""`4auth-provision site`: make a site, and tell the pin that its kiosks need."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provisioning.desk import Desk, pass_desk, shared_options
+from provisioning.params import ADDRESS, SITE
+from provisioning.site_files import make_site
+from provisioning.site_plan import SitePlan
+from provisioning.tls import read_pin
+
+
+@click.group()
+def site() -> None:
+    """Make a site, and tell the pin that its kiosks need.
+
+    \b
+    Example:
+      4auth-provision site init --folder /etc/4auth --name head-office
+    """
+
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_PORT = click.IntRange(1, 65535)
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may do is decided by their keys
+
+
+@site.command()
+@click.option("--folder", type=_FOLDER, required=True, help="A new or empty folder.")
+@click.option("--name", type=SITE, required=True, help="Lower-case letters, digits and -, at most 32.")
+@click.option("--host", type=ADDRESS, default=_ANY_ADDRESS, show_default=True, help="Address to listen on.")
+@click.option("--port", type=_PORT, default=8443, show_default=True, help="Port for kiosks.")
+@click.option("--health-port", type=_PORT, default=9464, show_default=True, help="Port on this machine only.")
+@click.option("--models", type=_FOLDER, help="Where the face models lie.  [default: FOLDER/models]")
+@click.option("--time-source", multiple=True, help="An NTP server that cross-checks the clock; two or more, or none.")
+@click.option(
+    "--environment",
+    type=click.Choice(["production", "development"]),
+    default="production",
+    show_default=True,
+    help="Development allows what no real door may have.",
+)
+@click.option(
+    "--presence",
+    type=click.Choice(["passive", "off"]),
+    default="passive",
+    show_default=True,
+    help="Real-face check; off lets a photograph pass and is for development only.",
+)
+@shared_options
+@pass_desk
+def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: tuple[str, ...], **rest: Any) -> None:
+    """Make a new site: keys, TLS key and certificate, database and settings file.
+
+    Nothing is overwritten, and a run that is interrupted leaves no half-made site.
+
+    \b
+    Example:
+      4auth-provision site init --folder /etc/4auth --name head-office --port 8443
+    """
+    if len(time_source) == 1:
+        raise click.UsageError("one --time-source can lie unnoticed: name two or more, or none")
+    if rest["presence"] == "off" and rest["environment"] != "development":
+        raise click.UsageError("--presence off lets a photograph pass: it needs --environment development")
+    folder = folder.absolute()
+    plan = SitePlan(
+        folder=folder,
+        name=name,
+        models=(models or folder / "models").absolute(),
+        time_sources=time_source,
+        **rest,
+    )
+    pin = make_site(plan, desk.now())
+    _tell(desk, plan, pin)
+
+
+def _tell(desk: Desk, plan: SitePlan, pin: str) -> None:
+    out = desk.output
+    out.say(f"Site {plan.name} is made in {plan.folder}.")
+    out.say(f"Back up {plan.keys} now, apart from the database: without these keys the database opens for nobody.")
+    out.say()
+    out.say("Kiosks pin the server's key by this SHA-256:")
+    out.say(f"  {pin}")
+    out.say()
+    out.say("Next:")
+    out.say(f"  4auth-provision models fetch --folder {plan.models}")
+    out.say(f"  4auth-provision --settings {plan.settings} kiosk add KIOSK --public-key KEY --mac MAC")
+    out.say(f"  4auth-provision --settings {plan.settings} user add NAME --picture FILE --kiosk KIOSK")
+    out.say(f"  4auth-server --settings {plan.settings}")
+    out.result(
+        {
+            "site": plan.name,
+            "settings": str(plan.settings),
+            "keys": str(plan.keys),
+            "database": str(plan.database),
+            "certificate": str(plan.certificate),
+            "models": str(plan.models),
+            "pin": pin,
+        }
+    )
+
+
+@site.command()
+@shared_options
+@pass_desk
+def pin(desk: Desk) -> None:
+    """Tell the SHA-256 of the server's key, which every kiosk's settings name.
+
+    \b
+    Example:
+      4auth-provision --settings /etc/4auth/server.toml site pin
+    """
+    pinned = read_pin(desk.settings.listen.tls_certificate)
+    desk.output.say(pinned)
+    desk.output.result({"pin": pinned})

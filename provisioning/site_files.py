@@ -1,0 +1,115 @@
+"""Making a site's files: whole or not at all, and never over something that is there.
+
+Everything is made in a hidden folder beside the site's and takes its name in one rename. A run
+that was killed leaves that folder, and the next run for the same site removes it.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from auth_server.audit import AuditLog
+from auth_server.checkpoints import Checkpoints
+from auth_server.keyring import Keyring
+from auth_server.store.database import create_database
+from provisioning.act import Act, perform
+from provisioning.errors import Refused
+from provisioning.site_plan import SitePlan
+from provisioning.tls import make_identity
+
+
+def make_site(plan: SitePlan, now: datetime) -> str:
+    """Make keys, TLS identity, database and settings file, and return the pin of the TLS key.
+
+    Raises Refused, KeyringRefused or StoreError; then the site's folder is as it was before.
+    """
+    _check_free(plan.folder)
+    with _draft_folder(plan.folder) as draft:
+        pin = _make_files(plan, replace(plan, folder=draft), now)
+        try:
+            draft.rename(plan.folder)
+        except OSError as error:
+            raise Refused(f"{plan.folder} cannot be made: {error.strerror}: name a new folder") from None
+        _flush_folder(plan.folder.parent)
+    return pin
+
+
+def _check_free(folder: Path) -> None:
+    if not folder.parent.is_dir():
+        raise Refused(f"{folder.parent} is no folder: make it first, or name another place")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise Refused(f"{folder} is there and is no folder: name another place")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise Refused(f"{folder} is not empty, and a site is never overwritten: name a new folder")
+
+
+@contextmanager
+def _draft_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder, mode 0700, on the same file system; it is gone afterwards if still there."""
+    draft = folder.parent / f".{folder.name}.being-made"
+    try:
+        draft.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Refused(f"{draft} cannot be made: {error.strerror}: name a place that you may write to") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"another `site init` is making {folder} now: wait for it to end") from None
+        _empty(draft)
+        try:
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a killed run left; it was never in use."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> str:
+    for folder in (draft.tls_key.parent, draft.database.parent, draft.checkpoints.parent):
+        folder.mkdir(mode=0o700)
+    keyring = Keyring.create(draft.keys)
+    identity = make_identity(plan.name, plan.host, now)
+    _write(draft.tls_key, identity.key_pem, 0o600)
+    _write(draft.certificate, identity.certificate_pem, 0o644)
+    database = create_database(draft.database, keyring)
+    try:
+        with perform(database, Act("admin.site.init", now, detail={"site": plan.name, "pin": identity.pin})):
+            pass
+        Checkpoints(draft.checkpoints, keyring.audit_key).write(AuditLog(database).head(), now)
+    finally:
+        database.close()
+    # The file names where things will lie, not where they lie now.
+    _write(draft.settings, plan.settings_text().encode(), 0o644)
+    return identity.pin
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,110 @@
+"""Where a new site's files lie, and the settings file that says so."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEMPLATE = """\
+# 4Auth server settings. Unknown keys are refused; `4auth-server --check-config` names what is wrong.
+# Secrets stand in files of their own, so this file may be read by everybody.
+
+# The site's name is the audience of the assertions that it issues.
+site = {site}
+# "development" allows what no real door may have, such as face.presence = "off".
+environment = {environment}
+log_level = "info"
+
+[listen]
+# Kiosks connect here over TLS 1.3 and pin the key of this certificate: `4auth-provision site pin`.
+host = {host}
+port = {port}
+tls_certificate = {certificate}
+tls_key = {tls_key}
+workers = 2
+threads = 8
+
+[health]
+# Liveness, readiness and Prometheus metrics, on this machine only.
+host = "127.0.0.1"
+port = {health_port}
+
+[store]
+# Keys and database open nothing without each other: keep them on different media in backups.
+database = {database}
+keys = {keys}
+# Signed heads of the audit log. Copy them elsewhere: they prove that the log was not cut.
+checkpoints = {checkpoints}
+
+[face]
+# Fetch them with `4auth-provision models fetch`.
+models = {models}
+presence = {presence}
+
+[time]
+# The operating system keeps the clock; these cross-check it. Two or more, or none.
+sources = {sources}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SitePlan:
+    """What `site init` was asked for. `folder` is absolute."""
+
+    folder: Path
+    name: str
+    host: str
+    port: int
+    health_port: int
+    models: Path
+    environment: str = "production"
+    presence: str = "passive"
+    time_sources: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> Path:
+        """The folder of key files."""
+        return self.folder / "keys"
+
+    @property
+    def database(self) -> Path:
+        """The SQLCipher file, in a folder of its own because it brings a write-ahead log along."""
+        return self.folder / "store" / "4auth.db"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The signed heads of the audit log."""
+        return self.folder / "checkpoints" / "audit.jsonl"
+
+    @property
+    def tls_key(self) -> Path:
+        """The private key that kiosks pin."""
+        return self.folder / "tls" / "server.key"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that carries the key."""
+        return self.folder / "tls" / "server.crt"
+
+    @property
+    def settings(self) -> Path:
+        """The server's settings file."""
+        return self.folder / "server.toml"
+
+    def settings_text(self) -> str:
+        """Return the settings file. JSON's strings and arrays of strings are TOML's too."""
+        values = {
+            "site": self.name,
+            "environment": self.environment,
+            "host": self.host,
+            "port": self.port,
+            "health_port": self.health_port,
+            "certificate": str(self.certificate),
+            "tls_key": str(self.tls_key),
+            "database": str(self.database),
+            "keys": str(self.keys),
+            "checkpoints": str(self.checkpoints),
+            "models": str(self.models),
+            "presence": self.presence,
+            "sources": list(self.time_sources),
+        }
+        return _TEMPLATE.format(**{name: json.dumps(value) for name, value in values.items()})

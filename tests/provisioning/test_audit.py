@@ -1,0 +1,172 @@
+"""`audit list | show | verify`."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from auth_server.audit import AuditLog
+from auth_server.domain import AuditEntry
+from auth_server.keyring import Keyring
+from auth_server.store.database import open_database
+
+
+def record(command, **fields) -> None:
+    entry = {
+        "action": "login",
+        "success": False,
+        "outcome_reason": "denied",
+        "username": "ann",
+        "kiosk_id": "lobby-1",
+        "source_address": "192.0.2.7",
+        "detail": {"verdicts": {"totp": {"passed": False}}},
+    }
+    with command.desk().site() as site:
+        AuditLog(site.database).record(AuditEntry(**{**entry, **fields}), command.clock())
+
+
+@pytest.fixture
+def log(with_kiosk):
+    """Rows 1 and 2 are administrative; then six logins, one an hour."""
+    for number in range(6):
+        with_kiosk.clock.pass_(hours=1)
+        record(
+            with_kiosk,
+            username="bob" if number % 2 else "ann",
+            kiosk_id="lobby-2" if number > 3 else "lobby-1",
+            success=number == 5,
+            outcome_reason="granted" if number == 5 else "denied",
+        )
+    return with_kiosk
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], [8, 7, 6, 5, 4, 3, 2, 1]),
+        (["--limit", "3"], [8, 7, 6]),
+        (["--user", "ANN"], [7, 5, 3]),
+        (["--action", "login", "--kiosk", "lobby-1"], [6, 5, 4, 3]),
+        (["--outcome", "failure"], [7, 6, 5, 4, 3]),
+        (["--outcome", "success", "--action", "login"], [8]),
+        (["--since", "2026-11-22T12:30:00Z", "--until", "2026-11-22T14:30:00Z"], [6, 5]),
+        (["--since", "2026-11-22T13:30:00+01:00", "--limit", "2"], [8, 7]),
+        (["--since", "2026-11-23"], []),
+        (["--user", "nobody"], []),
+    ],
+)
+def test_list_by_recency_person_kiosk_action_outcome_and_time(log, options, expected):
+    assert [row["id"] for row in log.json("audit", "list", *options)["rows"]] == expected
+
+
+def test_list_goes_on_beyond_a_page(log):
+    with log.desk().site() as site, site.database.transaction() as session:
+        for _ in range(1100):
+            AuditLog(site.database).append(
+                session, AuditEntry("heartbeat", True, "ok", None, "lobby-1", None, {}), log.clock()
+            )
+    found = log.json("audit", "list", "--until", "2026-11-22T10:00:00Z", "--limit", "5000")["rows"]
+    assert [row["id"] for row in found] == [2, 1]
+
+
+def test_list_for_people(log):
+    lines = log("audit", "list", "--limit", "1").stdout.splitlines()
+    assert lines[0].split() == ["ROW", "TIME", "NAME", "KIOSK", "ACTION", "OUTCOME", "REASON"]
+    assert lines[1].split() == ["8", "2026-11-22T15:30:00+00:00", "bob", "lobby-2", "login", "success", "granted"]
+
+
+def test_show_gives_one_row_whole(log):
+    row = log.json("audit", "show", "3")["row"]
+    assert row["detail"] == {"verdicts": {"totp": {"passed": False}}}
+    assert (row["source_address"], row["reason"], len(row["row_hash"])) == ("192.0.2.7", "denied", 64)
+    assert '"passed": false' in log("audit", "show", "3").stdout
+
+
+HOSTILE = "ann\x1b]0;owned\x07\u202egnp.exe\r\n5  fake row"
+
+
+@pytest.mark.parametrize("arguments", [("audit", "list"), ("audit", "show", "3"), ("audit", "list", "--json")])
+def test_what_strangers_typed_cannot_steer_the_terminal(with_kiosk, arguments):
+    record(with_kiosk, username=HOSTILE, kiosk_id=HOSTILE, outcome_reason="malformed", detail={HOSTILE: HOSTILE})
+    shown = with_kiosk(*arguments).stdout
+    assert not set("\x1b\x07\u202e\r") & set(shown)
+    assert "5  fake row" not in [line.strip() for line in shown.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["show", "99"], 1, "there is no row 99: `4auth-provision audit list` tells the newest"),
+        (["show", "0"], 2, "0 is not in the range x>=1"),
+        (["list", "--since", "yesterday"], 2, "a time is ISO 8601, as 2026-11-22 or 2026-11-22T09:30:00Z"),
+        (["list", "--outcome", "maybe"], 2, "'maybe' is not one of 'success', 'failure'"),
+        (["list", "--limit", "0"], 2, "0 is not in the range 1<=x<=100000"),
+    ],
+)
+def test_refused(log, arguments, exit_code, message):
+    result = log("audit", *arguments)
+    assert result.exit_code == exit_code
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_whole_log_is_proved_to_its_last_signed_row(log):
+    result = log("audit", "verify", "--json")
+    report = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (report["ok"], report["rows"], report["findings"]) == (True, 8, [])
+    assert report["proved_to"] == 8 and report["unsigned_rows"] == 0
+    assert "The log is whole: 8 rows" in log("audit", "verify").stdout
+
+
+def tamper(command, *statements: str) -> None:
+    """Somebody who has the database and its keys, but lets the checkpoints be."""
+    with command.desk().site() as site, site.database.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("statements", "first_bad_row", "message"),
+    [
+        (["UPDATE access_logs SET success = 1 WHERE id = 5"], 5, "row 5 was changed or replaced"),
+        (["UPDATE access_logs SET detail = '{}' WHERE id = 4"], 4, "row 4: its detail was changed"),
+        (["DELETE FROM access_logs WHERE id = 3"], 3, "row 3 is missing: row 4 follows row 2"),
+        (["DELETE FROM access_logs WHERE id = 1"], 1, "row 1 is missing"),
+        (["DELETE FROM access_logs WHERE id > 6"], 7, "the log ends at row 6, but had 8 rows"),
+        (["DELETE FROM access_logs"], 1, "the log ends at row 0, but had 8 rows"),
+    ],
+)
+def test_tampering_is_found_and_exits_1(log, statements, first_bad_row, message):
+    tamper(log, *statements)
+    result = log("audit", "verify", "--json")
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert not report["ok"] and report["first_bad_row"] == first_bad_row
+    assert message in result.stderr
+
+
+def test_a_log_whose_checkpoints_are_gone_is_not_called_proved(log):
+    (log.settings.parent / "checkpoints" / "audit.jsonl").unlink()
+    result = log("audit", "verify")
+    assert result.exit_code == 1
+    assert "there is no signed checkpoint" in result.stderr
+
+
+def test_looking_at_a_tampered_log_signs_nothing(log):
+    checkpoints = log.settings.parent / "checkpoints" / "audit.jsonl"
+    before = checkpoints.read_bytes()
+    folder = log.settings.parent
+    database = open_database(folder / "store" / "4auth.db", Keyring.load(folder / "keys"))
+    AuditLog(database).record(AuditEntry("login", True, "granted", "eve", "lobby-1", None, {}), log.clock())
+    database.close()
+    tamper(log, "UPDATE access_logs SET success = 1 WHERE id = 5")
+    for arguments in (["audit", "verify"], ["audit", "list"], ["kiosk", "list"]):
+        log(*arguments)
+    assert checkpoints.read_bytes() == before
+
+
+def test_an_act_on_a_cut_log_is_done_and_warned_of(log):
+    tamper(log, "DELETE FROM access_logs WHERE id > 4")
+    result = log("kiosk", "disable", "lobby-1", "--yes")
+    assert result.exit_code == 0
+    assert "warning" in result.stderr and "an older copy of the database was put back" in result.stderr

@@ -1,0 +1,104 @@
+"""What holds for every command."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from provisioning.__main__ import cli
+from provisioning.output import escape
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+ALL = list(commands())
+LEAVES = [path for path in ALL if len(path) == 2]
+
+
+def test_these_are_the_commands():
+    assert sorted(" ".join(path) for path in LEAVES) == [
+        *("audit list", "audit show", "audit verify"),
+        *("kiosk add", "kiosk disable", "kiosk enable", "kiosk list", "kiosk show"),
+        *("models check", "models fetch"),
+        *("site init", "site pin"),
+        *("user add", "user disable", "user enable", "user list", "user show", "user unlock"),
+    ]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_has_an_example_of_that_very_command(path):
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0
+    example = result.stdout.partition("Example:")[2]
+    assert f"4auth-provision {' '.join(path)}".strip() in example or "site pin" in example
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_has_json_and_settings(path):
+    text = CliRunner().invoke(cli, [*path, "--help"]).stdout
+    assert "--json" in text and "--settings" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["site", "destroy"], "No such command 'destroy'"),
+        (["kiosk", "add"], "Missing argument 'ID'"),
+        (["kiosk", "list", "--loud"], "No such option"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments, message):
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2 and message in result.stderr
+
+
+def test_options_may_stand_before_or_after_the_command(with_kiosk):
+    settings = with_kiosk.settings
+    with_kiosk.settings = settings.parent / "another.toml"
+    before = with_kiosk("--settings", settings, "--json", "kiosk", "list")
+    after = with_kiosk("kiosk", "list", "--settings", settings, "--json")
+    assert before.exit_code == after.exit_code == 0
+    assert before.stdout == after.stdout and before.stdout.startswith("{")
+
+
+def test_the_settings_file_comes_from_the_environment(with_kiosk):
+    result = CliRunner().invoke(cli, ["kiosk", "list"], env={"FOURAUTH_SETTINGS": str(with_kiosk.settings)})
+    assert result.exit_code == 0 and "lobby-1" in result.stdout
+
+
+def test_it_runs_as_a_process_of_its_own():
+    run = subprocess.run(
+        [sys.executable, "-m", "provisioning", "--version"], capture_output=True, text=True, cwd=PROJECT, check=False
+    )
+    assert run.returncode == 0 and run.stdout.startswith("4auth-provision, version ")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Zoë O'Neil", "Zoë O'Neil"),
+        ("名前", "名前"),
+        ("a\nb", "a\\nb"),
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\x9bb", "a\\x9bb"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\u2028b", "a\\u2028b"),
+        ("a\U000e0041b", "a\\U000e0041b"),
+        ("a\ud800b", "a\\ud800b"),
+    ],
+)
+def test_escape(text, shown):
+    assert escape(text) == shown
