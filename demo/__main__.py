@@ -20,6 +20,7 @@ from demo.cases import CASES, MACS, PASSWORD, Case, Stage, secret_of
 from demo.kiosk import Kiosk
 from demo.pictures import Pictures, PicturesMissing, prepare
 from demo.site import CommandFailed, Site, command
+from provisioning.qr import terminal_lines
 
 _CACHE = Path(".cache")
 _CAMERA = Path("/dev/video0")
@@ -125,7 +126,9 @@ def _serve(folder: Path) -> int:
             keypad={"kind": "terminal"},
         )
         _say(f"\nLog in as ada, password {PASSWORD}. Add this account to an authenticator app:")
-        _say(f"  {stage.totp.provisioning_uri(name='ada', issuer_name='4Auth demo')}")
+        _say("\n".join(terminal_lines(stage.totp.provisioning_uri(name="ada", issuer_name="4Auth demo"))))
+        _say("Without an app, this tells the code of the moment, in another terminal:")
+        _say(f"  {sys.executable} -c 'import pyotp; print(pyotp.TOTP(\"{stage.totp.secret}\").now())'")
         if has_camera:
             _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
         else:

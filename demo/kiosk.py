@@ -34,15 +34,20 @@ class Entry:
 
 
 class Kiosk:
-    """One running `4auth-kiosk`. `show` puts a picture before the camera, `enter` types a session."""
+    """One running `4auth-kiosk`. `show` puts a picture before the camera, `enter` types a session.
+
+    `screen` holds every line that the agent has shown.
+    """
 
     def __init__(self, site: Site, kiosk_id: str, **settings: Any) -> None:
         self._folder = site.folder / kiosk_id
         self.scene = self._folder / "scene"
         self.scene.mkdir(parents=True, exist_ok=True)
         self.settings = site.kiosk_settings(kiosk_id, **{**backends(self.scene), **settings})
+        self.screen: list[str] = []
         self._said: queue.Queue[str | None] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
+        self._listener: Thread | None = None
 
     def start(self) -> None:
         """Start the agent and listen to its screen."""
@@ -54,7 +59,8 @@ class Kiosk:
                 stderr=log,
                 text=True,
             )
-        Thread(target=self._listen, args=(self._process,), name="screen", daemon=True).start()
+        self._listener = Thread(target=self._listen, args=(self._process,), name="screen", daemon=True)
+        self._listener.start()
 
     def show(self, picture: Path) -> None:
         """Lay a picture before the camera."""
@@ -90,12 +96,23 @@ class Kiosk:
             if said.startswith(_RESULTS):
                 return said
 
+    @property
+    def pid(self) -> int:
+        """The agent's process id."""
+        return self._running().pid
+
     def stop(self) -> None:
         """End the agent as an operator would."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(timeout=30)
-        self._process = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        process.wait(timeout=30)
+        if self._listener is not None:
+            self._listener.join()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _running(self) -> "subprocess.Popen[str]":
         if self._process is None:
@@ -106,6 +123,7 @@ class Kiosk:
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         for line in process.stdout or ():
+            self.screen.append(line)
             self._said.put(line)
         self._said.put(None)
 

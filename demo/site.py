@@ -99,12 +99,15 @@ class Site:
         password_file.unlink()
         return str(added["provisioning_uri"])
 
-    def start_server(self) -> float:
-        """Start `4auth-server` in a process group of its own; return the seconds until it was ready."""
+    def start_server(self, *program: str) -> float:
+        """Start `4auth-server`, or `program` in its place, in a process group of its own.
+
+        Returns the seconds until it was ready. Raises CommandFailed when it ends or takes too long.
+        """
         started = time.monotonic()
         with self.server_log.open("ab") as log:
             self.server = subprocess.Popen(  # noqa: S603 - our own command
-                [command("4auth-server"), "--settings", str(self.settings)],
+                [*(program or (command("4auth-server"),)), "--settings", str(self.settings)],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,0 +1,1 @@
+"""What a login costs: measured on the real server, as ratios within one run."""
