@@ -1,6 +1,7 @@
 """The measurements. Each returns plain numbers in seconds; nothing here judges them."""
 
 import http.client
+import json
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -113,6 +114,13 @@ def latency(crowd: Crowd, count: int) -> Times:
     for person in crowd.people[:count]:
         samples.append(log_in(crowd.kiosks[0], (person.name, PASSWORD, person.code() or ""), crowd.frames))
     return Times(tuple(samples))
+
+
+def at_server(site: Site, logins: int) -> Times:
+    """The same logins as the server timed them: its own log lines, from the request's head to its reply."""
+    lines = (json.loads(line) for line in site.server_log.read_text().splitlines() if line.startswith("{"))
+    granted = [line["ms"] / 1000 for line in lines if line.get("action") == "login" and line.get("status") == 200]
+    return Times(tuple(granted[-logins:]))
 
 
 def throughput(crowd: Crowd) -> tuple[int, float]:

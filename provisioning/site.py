@@ -1,11 +1,14 @@
-"""`4auth-provision site`: make a site, and tell the pin that its kiosks need."""
+"""`4auth-provision site`: make a site, tell the pin that its kiosks need, upgrade its database."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from provisioning.desk import Desk, pass_desk, shared_options
+from auth_server.keyring import Keyring
+from auth_server.store.database import upgrade_database
+from provisioning.act import Act, perform
+from provisioning.desk import Desk, pass_desk, shared_options, yes_option
 from provisioning.params import ADDRESS, SITE
 from provisioning.site_files import make_site
 from provisioning.site_plan import SitePlan
@@ -14,7 +17,7 @@ from provisioning.tls import read_pin
 
 @click.group()
 def site() -> None:
-    """Make a site, and tell the pin that its kiosks need.
+    """Make a site, tell the pin that its kiosks need, upgrade its database.
 
     \b
     Example:
@@ -115,3 +118,24 @@ def pin(desk: Desk) -> None:
     pinned = read_pin(desk.settings.listen.tls_certificate)
     desk.output.say(pinned)
     desk.output.result({"pin": pinned})
+
+
+@site.command()
+@yes_option
+@shared_options
+@pass_desk
+def upgrade(desk: Desk, yes: bool) -> None:
+    """Bring the database to the schema of this release; nothing changes where it has that already.
+
+    Stop the server and back the database up before: an older release cannot open it afterwards.
+
+    \b
+    Example:
+      4auth-provision site upgrade --yes
+    """
+    database = desk.settings.store.database
+    desk.confirm(f"Is the server stopped, and {database} backed up?", is_agreed=yes)
+    upgrade_database(database, Keyring.load(desk.settings.store.keys))
+    with desk.site() as opened, perform(opened.database, Act("admin.site.upgrade", desk.now())):
+        desk.output.say(f"{database} has the schema of this release.")
+    desk.output.result({"database": str(database), "current": True})

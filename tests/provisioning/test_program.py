@@ -33,7 +33,7 @@ def test_these_are_the_commands():
         *("audit list", "audit show", "audit verify"),
         *("kiosk add", "kiosk disable", "kiosk enable", "kiosk list", "kiosk show"),
         *("models check", "models fetch"),
-        *("site init", "site pin"),
+        *("site init", "site pin", "site upgrade"),
         *("user add", "user disable", "user enable", "user list", "user show", "user unlock"),
     ]
 

@@ -233,3 +233,15 @@ def test_the_settings_are_toml_with_a_word_on_each_part(command):
     text = command.settings.read_text()
     assert set(tomllib.loads(text)) == {"site", "environment", "log_level", "listen", "health", "store", "face", "time"}
     assert text.count("#") >= 8
+
+
+def test_upgrading_a_current_database_changes_nothing_and_is_audited(command):
+    assert command.json("site", "upgrade", "--yes")["current"] is True
+    assert command.audit_rows()[-1]["action"] == "admin.site.upgrade"
+    assert command("audit", "verify").exit_code == 0
+
+
+def test_upgrading_asks_first(command):
+    refused = command("site", "upgrade", typed="n\n")
+    assert refused.exit_code == 1
+    assert "backed up" in refused.stderr
