@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flask import Request
 from pydantic import ValidationError
+from werkzeug.exceptions import ClientDisconnected
 
 from auth_contract.fields import canonical_username
 from auth_contract.limits import BODY_MAX_BYTES
@@ -48,7 +49,7 @@ def parse_body(request: Request, signed: SignedBy, model: type[Model]) -> Model:
     """
     try:
         body = request.get_data(cache=False)
-    except OSError as error:
+    except (OSError, ClientDisconnected) as error:  # werkzeug makes the second of the first
         raise Malformed("body", "did not arrive whole and in time") from error
     check_digest(body, signed.content_digest)
     try:

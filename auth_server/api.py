@@ -18,6 +18,7 @@ from auth_server.authenticator import Submission
 from auth_server.domain import Claims
 from auth_server.errors import AttemptRefused
 from auth_server.face.frames import check_frame
+from auth_server.heartbeats import note_heartbeat
 from auth_server.openapi import openapi_document
 from auth_server.services import Services
 
@@ -63,13 +64,11 @@ def log_in() -> Response:
         raise AttemptRefused("the body names another attempt than the signature's nonce")
     for index, frame in enumerate(login.frames):
         check_frame(frame, f"frames.{index}")
-    source = exchange.current().source_address
+    # Asked again: the body may have taken seconds to arrive, and codes and waits are judged by this.
+    now = services().time.trusted_now()
+    submission = Submission(Action.LOGIN, attempt, signed.kiosk, _claims(login), exchange.current().source_address)
     exchange.current().is_audited = True
-    return render(
-        services().authenticator.submit(
-            Submission(Action.LOGIN, attempt, signed.kiosk, _claims(login), source), now=now
-        )
-    )
+    return render(services().authenticator.submit(submission, now=now))
 
 
 @api.post(paths.HEARTBEAT)
@@ -79,7 +78,7 @@ def heartbeat() -> Response:
     signed = admit(request, services().signatures, now)
     services().attempts.remember_nonce(signed.kiosk.kiosk_id, signed.nonce, now)
     report = parse_body(request, signed, HeartbeatRequest)
-    services().kiosks.record_heartbeat(signed.kiosk.kiosk_id, now, report.agent_version)
+    note_heartbeat(services(), signed.kiosk, report, exchange.current().source_address, now)
     return render(HeartbeatReply(server_ts_utc=now))
 
 

@@ -4,7 +4,7 @@ from time import perf_counter
 
 import structlog
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from auth_contract.actions import Reason
 from auth_contract.limits import BODY_MAX_BYTES
@@ -14,7 +14,7 @@ from auth_server.api import api, render, services
 from auth_server.domain import AuditEntry
 from auth_server.errors import AuthServerError, RequestRefused
 from auth_server.incidents import report_incident
-from auth_server.metrics import INCIDENTS, OUTCOMES, REQUEST_SECONDS, REQUESTS
+from auth_server.metrics import INCIDENTS, OUTCOMES, REQUEST_SECONDS, REQUESTS, UNWRITTEN_ROWS
 from auth_server.replies import SENTENCES, incident_reply, refusal
 from auth_server.services import Services
 
@@ -34,14 +34,16 @@ def create_app(built: Services) -> Flask:
     app.register_error_handler(RequestRefused, _refused)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(InternalServerError, _broken_handler)
+    # Flask would log foreign exceptions with their texts; `report_incident` logs them without.
+    app.logger.disabled = True
     return app
 
 
 def _refused(error: RequestRefused) -> Response:
     """Answer a refusal; where the pipeline has not written a row for it, write one first."""
-    known = exchange.current()
-    if not known.is_audited:
-        _record(error.reason, {"why": error.why, **error.detail})
+    if not exchange.current().is_audited:
+        _record_refusal(error)
     reply = refusal(error)
     response = render(reply, error.status)
     if reply.retry_after_s is not None:
@@ -50,6 +52,19 @@ def _refused(error: RequestRefused) -> Response:
         # An unread body would have to be drained before the next request: let the sender reconnect instead.
         response.headers["Connection"] = "close"
     return response
+
+
+def _record_refusal(error: RequestRefused) -> None:
+    """One row for each refusal; where no signature proves who sent it, within the source's budget of rows."""
+    known = exchange.current()
+    unwritten: int | None = 0
+    if known.kiosk_id is None and not error.detail.get("authenticated"):
+        unwritten = services().row_budget.spend(known.source_address)
+    if unwritten is None:
+        UNWRITTEN_ROWS.inc()
+        return
+    more = {"unwritten_before": unwritten} if unwritten else {}
+    _record(error.reason, {"why": error.why, **error.detail, **more})
 
 
 def _record(reason: Reason, detail: dict[str, object]) -> None:
@@ -92,6 +107,12 @@ def _unforeseen(error: Exception) -> Response:
     except Exception as second:  # the store itself is what broke: the log line above remains
         report_incident(log, second, path=request.path, while_auditing=incident)
     return render(incident_reply(incident), 503 if isinstance(error, AuthServerError) else 500)
+
+
+def _broken_handler(error: InternalServerError) -> Response:
+    """What Flask makes of an error in one of the functions of this file."""
+    cause = error.original_exception
+    return _unforeseen(cause if isinstance(cause, Exception) else error)
 
 
 def _finish(response: Response) -> Response:

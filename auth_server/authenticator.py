@@ -21,7 +21,7 @@ from auth_server.accounts import Accounts
 from auth_server.assertions import Assertions
 from auth_server.audit import AuditLog
 from auth_server.domain import Attempt, AuditEntry, Claims, Enrolment, Factor, Kiosk, Template, Verdict
-from auth_server.errors import CaptureAgain, Denied, Locked, RequestRefused
+from auth_server.errors import CaptureAgain, Denied, Locked, RequestRefused, Unavailable
 from auth_server.face.engine import FaceEngine
 from auth_server.factors import clock, device, face, password, totp
 from auth_server.incidents import report_incident
@@ -67,7 +67,9 @@ class Authenticator:
         try:
             verdicts = self._judge(submission, enrolment, now)
         except RequestRefused as error:
-            self.lockouts.release(reservation)
+            # A picture that does not decode is no kiosk's: it stays counted, or guesses were free of limit.
+            if isinstance(error, Unavailable):
+                self.lockouts.release(reservation)
             self._record(submission, error.reason, {"why": error.why}, now)
             raise
         hint = next((verdict.capture_hint for verdict in verdicts if verdict.capture_hint), None)
@@ -110,7 +112,10 @@ class Authenticator:
             Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
         }
         factors = POLICY[submission.action].factors
-        judged = {factor: _guarded(factor, check) for factor, check in checks.items() if factor in factors}
+        try:
+            judged = {factor: _guarded(factor, check) for factor, check in checks.items() if factor in factors}
+        finally:
+            bcrypt_check.cancel()  # where the pictures were refused and it has not begun, nobody needs it
         return tuple(judged[factor] for factor in factors)
 
     def _judge_face(self, frames: tuple[bytes, ...], enrolment: Enrolment) -> Verdict:

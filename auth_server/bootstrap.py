@@ -9,11 +9,15 @@ from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.authenticator import Authenticator
 from auth_server.checkpoints import Checkpoints
+from auth_server.errors import SettingsRefused
+from auth_server.face.calibration import load_calibration
 from auth_server.face.engine import FaceEngine
+from auth_server.face.pipeline import model_name
 from auth_server.housekeeping import Housekeeping
 from auth_server.keyring import Keyring
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
+from auth_server.row_budget import RowBudget
 from auth_server.services import Services
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings as load_settings
@@ -27,11 +31,23 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
+def refuse_loose_threshold(settings: ServerSettings) -> None:
+    """Raise SettingsRefused for a production threshold that lets in more strangers than was measured for 1e-4."""
+    measured = load_calibration(model_name(settings.face.recogniser))
+    threshold = settings.face.threshold
+    if settings.environment == "production" and measured and threshold is not None and threshold > measured.threshold:
+        raise SettingsRefused(
+            f"face.threshold = {threshold}: above {measured.threshold}, the distance measured for one false match in "
+            f"10,000 with face.recogniser = {settings.face.recogniser!r}: lower it, or leave it out"
+        )
+
+
 def build(settings: ServerSettings) -> Services:
     """Open the store, load the models and wire one worker's services.
 
     Raises StartRefused or StoreError; nothing is created that was missing.
     """
+    refuse_loose_threshold(settings)
     keyring = Keyring.load(settings.store.keys)
     database = open_database(settings.store.database, keyring)
     face_engine = FaceEngine(settings.face)
@@ -61,6 +77,7 @@ def build(settings: ServerSettings) -> Services:
             executor=executor,
         ),
         time=time,
+        row_budget=RowBudget(),
         executor=executor,
         housekeeping=Housekeeping(
             audit=audit,

@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """A registered kiosk. `public_key` is its raw Ed25519 key, 32 bytes."""
+    """A registered kiosk. `public_key` is its raw Ed25519 key, 32 bytes; `faults` are what it last reported."""
 
     kiosk_id: str
     public_key: bytes
@@ -49,6 +49,7 @@ class Kiosk:
     enabled: bool
     last_seen_at: datetime | None = None
     agent_version: str | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

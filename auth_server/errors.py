@@ -15,6 +15,7 @@ AuthServerError
 │   │   └── TooLarge             by its declared size
 │   └── Unavailable              a part cannot answer now; carries retry_after_s
 ├── PasswordRefused              a new password breaks a rule of the policy; carries the rule
+├── FaceUnusable                a picture cannot be enrolled; carries its index, the hint and the problem
 └── StoreError                   the store cannot be opened, read or written
 """
 
@@ -133,3 +134,13 @@ class Locked(RequestRefused):
     def __init__(self, *, retry_after_s: int) -> None:
         super().__init__(f"locked for {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class FaceUnusable(AuthServerError):
+    """A picture cannot be enrolled: its index in what was given, the hint, and the problem in words."""
+
+    def __init__(self, picture: int, hint: CaptureHint, problem: str | None = None) -> None:
+        self.picture = picture
+        self.hint = hint
+        self.problem = problem or hint.value.replace("_", " ")
+        super().__init__(f"picture {picture + 1} cannot be enrolled: {self.problem}")

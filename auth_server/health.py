@@ -12,7 +12,7 @@ from threading import Thread
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from auth_server.errors import AuthServerError
+from auth_server.errors import AuthServerError, StartRefused
 from auth_server.metrics import CLOCK_OFFSET
 from auth_server.services import Services
 from auth_server.settings import HealthSettings
@@ -23,6 +23,9 @@ def readiness(services: Services) -> dict[str, str]:
     faults: dict[str, str] = {}
     try:
         services.audit.head()
+        # An open file outlives its name: rows would go where no backup and no restart finds them.
+        if not services.database.path.is_file():
+            faults["store"] = f"{services.database.path} is gone"
     except AuthServerError as error:
         faults["store"] = str(error)
     except Exception as error:  # whatever the driver raises, the answer is "not ready"
@@ -76,8 +79,12 @@ class HealthServer(ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self, settings: HealthSettings, services: Services) -> None:
+        """Listen. Raises StartRefused when another program has the port."""
         self.services = services
-        super().__init__((settings.host, settings.port), _Handler)
+        try:
+            super().__init__((settings.host, settings.port), _Handler)
+        except OSError as error:
+            raise StartRefused(f"health.port = {settings.port}: {error.strerror}: name a port that is free") from error
 
     def start(self) -> None:
         """Answer in the background until `shutdown`."""

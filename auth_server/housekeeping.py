@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Event, Thread
 
 import structlog
@@ -9,6 +10,7 @@ import structlog
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
+from auth_server.errors import StoreError
 from auth_server.incidents import report_incident
 from auth_server.lockouts import Lockouts
 from auth_server.timesource import TimeSource
@@ -45,7 +47,7 @@ class Housekeeping:
         """One round. A chore that fails is logged, the others are done, and the next round tries again."""
         now = self.time.now()
         chores: dict[str, Callable[[], object]] = {
-            "checkpoint": lambda: self.checkpoints.write(self.audit.head(), now),
+            "checkpoint": lambda: self._checkpoint(now),
             "attempts": lambda: self.attempts.prune(now),
             "lockouts": lambda: self.lockouts.prune(now),
         }
@@ -54,6 +56,13 @@ class Housekeeping:
                 chore()
             except Exception as error:  # whatever it was, logins go on
                 report_incident(log, error, chore=name)
+
+    def _checkpoint(self, now: datetime) -> None:
+        try:
+            self.checkpoints.write(self.audit.head(), now)
+        except StoreError:
+            # Another worker may have signed a newer row since we looked. If the log was cut, this fails too.
+            self.checkpoints.write(self.audit.head(), now)
 
     def _rounds(self) -> None:
         self.run()

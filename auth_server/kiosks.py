@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import Session
 
 from auth_contract.fields import KioskId, canonical_mac
 from auth_server.domain import Kiosk
@@ -21,6 +22,7 @@ _COLUMNS = select(
     KIOSKS.c.enabled,
     KIOSKS.c.last_seen_at,
     KIOSKS.c.agent_version,
+    KIOSKS.c.faults,
 )
 _FIND = _COLUMNS.where(KIOSKS.c.kiosk_id == bindparam("wanted"))
 _LIST = _COLUMNS.order_by(KIOSKS.c.kiosk_id)
@@ -29,7 +31,7 @@ _ENABLE = update(KIOSKS).where(KIOSKS.c.kiosk_id == bindparam("wanted")).values(
 _SEEN = (
     update(KIOSKS)
     .where(KIOSKS.c.kiosk_id == bindparam("wanted"))
-    .values(last_seen_at=bindparam("now"), agent_version=bindparam("agent_version"))
+    .values(last_seen_at=bindparam("now"), agent_version=bindparam("version"), faults=bindparam("reported"))
 )
 _KIOSK_ID = TypeAdapter[str](KioskId)
 
@@ -64,6 +66,7 @@ class Kiosks:
             "public_key": public_key,
             "mac_address": kiosk.mac_address,
             "enabled": True,
+            "faults": [],
         }
         with self._database.transaction() as session:
             connection = session.connection()
@@ -78,12 +81,17 @@ class Kiosks:
             changed = session.connection().execute(_ENABLE, {"wanted": kiosk_id, "enabled": enabled})
             return changed.rowcount == 1
 
-    def record_heartbeat(self, kiosk_id: str, now: datetime, agent_version: str) -> None:
-        """Note that a kiosk is alive."""
-        values = {"wanted": kiosk_id, "now": now, "agent_version": agent_version}
-        with self._database.transaction() as session:
-            session.connection().execute(_SEEN, values)
+    def record_heartbeat(
+        self, session: Session, kiosk_id: str, now: datetime, agent_version: str, faults: Sequence[str]
+    ) -> bool:
+        """Note in the caller's transaction that a kiosk is alive; true when it reports other faults than before."""
+        connection = session.connection()
+        known = connection.execute(_FIND, {"wanted": kiosk_id}).one()
+        values = {"wanted": kiosk_id, "now": now, "version": agent_version, "reported": list(faults)}
+        connection.execute(_SEEN, values)
+        return _kiosk(known).faults != tuple(faults)
 
 
 def _kiosk(row: Sequence[Any]) -> Kiosk:
-    return Kiosk(*row)
+    kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, faults = row
+    return Kiosk(kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, tuple(faults))

@@ -14,3 +14,4 @@ INCIDENTS = Counter("fourauth_incidents", "Unforeseen errors")
 CLOCK_OFFSET = Gauge(
     "fourauth_clock_offset_seconds", "Offset found by the last cross-check", multiprocess_mode="mostrecent"
 )
+UNWRITTEN_ROWS = Counter("fourauth_unwritten_rows", "Refusals of strangers that were counted instead of written")

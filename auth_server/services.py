@@ -11,6 +11,7 @@ from auth_server.authenticator import Authenticator
 from auth_server.face.engine import FaceEngine
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
+from auth_server.row_budget import RowBudget
 from auth_server.signature import SignatureCheck
 from auth_server.store.database import Database
 from auth_server.timesource import TimeSource
@@ -30,6 +31,7 @@ class Services:
     signatures: SignatureCheck
     authenticator: Authenticator
     time: TimeSource
+    row_budget: RowBudget
     executor: ThreadPoolExecutor
     housekeeping: Housekeeping
 

@@ -21,6 +21,9 @@ class ListenSettings(_Section):
     tls_key: Path = Field(description="PEM file, mode 0600")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes")
     threads: int = Field(default=8, ge=1, le=64, description="Threads in each worker")
+    connections_per_address: int = Field(
+        default=6, ge=1, le=10_000, description="In each worker; raise it where a proxy stands before all kiosks"
+    )
     handshake_timeout_s: float = Field(default=3.0, gt=0, le=30)
     graceful_timeout_s: int = Field(default=30, ge=1, le=300, description="For requests in flight on SIGTERM")
 
@@ -53,7 +56,12 @@ class FaceSettings(_Section):
     presence: Literal["passive", "off"] = Field(
         default="passive", description="Real-face check; `off` is for development only"
     )
-    queue_max: int = Field(default=16, ge=1, le=256, description="Face checks waiting or running in a worker")
+    queue_max: int = Field(
+        default=6,
+        ge=1,
+        le=64,
+        description="Face checks in a worker at once, below listen.threads; more are answered 503",
+    )
 
 
 class TimeSettings(_Section):
@@ -83,6 +91,15 @@ class ServerSettings(_Section):
     face: FaceSettings
     time: TimeSettings = TimeSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _queue_leaves_threads(self) -> "ServerSettings":
+        if self.face.queue_max >= self.listen.threads:
+            raise ValueError(
+                f"face.queue_max = {self.face.queue_max} must be below listen.threads = {self.listen.threads}: "
+                "with every thread at a face check no attempt could be opened and nobody be told to come back"
+            )
+        return self
 
     @model_validator(mode="after")
     def _production_is_safe(self) -> "ServerSettings":

@@ -3,14 +3,16 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auth_server.errors import AuthServerError, StartRefused
+from auth_server.errors import AuthServerError, StartRefused, StoreError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,16 +30,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server; return 78 with a sentence on standard error where it must not start."""
     arguments = _parser().parse_args(argv)
     # prometheus_client chooses its storage when it is first imported, so this precedes the heavy imports.
-    with tempfile.TemporaryDirectory(prefix="4auth-metrics-") as metrics_folder:
+    with _folder_of_metrics() as metrics_folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
         try:
             return _run(arguments)
-        except StartRefused as error:
+        except (StartRefused, StoreError) as error:
             print(f"4auth-server: {error}", file=sys.stderr)
             return EX_CONFIG
         except AuthServerError as error:
             print(f"4auth-server: {error}", file=sys.stderr)
             return 1
+
+
+@contextmanager
+def _folder_of_metrics() -> Iterator[str]:
+    """A folder that all workers share; removed by the master alone, for workers leave through here too."""
+    made_by, folder = os.getpid(), tempfile.mkdtemp(prefix="4auth-metrics-")
+    try:
+        yield folder
+    finally:
+        if os.getpid() == made_by:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,13 +87,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _check_start(settings: "ServerSettings") -> None:
     """Refuse here, in one sentence, what would otherwise fail in each worker."""
+    from auth_server import bootstrap
     from auth_server.face import models
+    from auth_server.key_files import read_key_file
     from auth_server.keyring import Keyring
     from auth_server.store.database import open_database
     from auth_server.tls import server_context
 
+    bootstrap.refuse_loose_threshold(settings)
     open_database(settings.store.database, Keyring.load(settings.store.keys)).close()
     models.check(settings.face.models)
+    read_key_file(settings.listen.tls_key)
     try:
         server_context(settings.listen.tls_certificate, settings.listen.tls_key, handshake_timeout_s=1)
     except OSError as error:
@@ -108,6 +125,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
         settings.listen.tls_certificate,
         settings.listen.tls_key,
         handshake_timeout_s=settings.listen.handshake_timeout_s,
+        connections_per_address=settings.listen.connections_per_address,
     )
 
     class Application(BaseApplication):
@@ -144,12 +162,12 @@ def _options(settings: "ServerSettings", context: Any) -> dict[str, Any]:
         "bind": [f"{host}:{listen.port}"],
         "workers": listen.workers,
         "threads": listen.threads,
-        "worker_class": "gthread",
+        "worker_class": "auth_server.tls.DeadlineWorker",
         "keyfile": str(listen.tls_key),
         "certfile": str(listen.tls_certificate),
         "ssl_context": lambda _conf, _factory: context,
         "graceful_timeout": listen.graceful_timeout_s,
-        "keepalive": 30,
+        "keepalive": 5,
         "limit_request_line": 1024,
         "limit_request_fields": 32,
         "limit_request_field_size": 2048,

@@ -16,11 +16,11 @@ from PIL import Image
 
 from auth_contract.actions import CaptureHint
 from auth_server.domain import Evidence, Template
-from auth_server.errors import SettingsRefused, Unavailable
+from auth_server.errors import FaceUnusable, SettingsRefused, Unavailable
 from auth_server.face import calibration, quality
 from auth_server.face.frames import decode_frame
 from auth_server.face.geometry import CHIP_SIZE, Picture
-from auth_server.face.observation import EnrolledFace, FaceUnusable, Observation
+from auth_server.face.observation import EnrolledFace, Observation
 from auth_server.face.pipeline import Embedding, Face, Pipeline, chip_of, model_name, unit
 from auth_server.settings import FaceSettings
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from auth_contract.actions import CaptureHint
 from auth_server.domain import Evidence, Template
-from auth_server.errors import AuthServerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,3 @@ class EnrolledFace:
 
     template: Template = field(repr=False)
     picture_png: bytes = field(repr=False)
-
-
-class FaceUnusable(AuthServerError):
-    """A picture cannot be enrolled: its index in what was given, the hint, and the problem in words."""
-
-    def __init__(self, picture: int, hint: CaptureHint, problem: str | None = None) -> None:
-        self.picture = picture
-        self.hint = hint
-        self.problem = problem or hint.value.replace("_", " ")
-        super().__init__(f"picture {picture + 1} cannot be enrolled: {self.problem}")

@@ -6,7 +6,7 @@ The big picture stands last in its row, because SQLite reads through it to reach
 from datetime import datetime
 from typing import Final, cast
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from auth_contract.limits import USERNAME_MAX_CHARS
@@ -71,6 +71,7 @@ class KioskRow(Base):
     enabled: Mapped[bool]
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     agent_version: Mapped[str | None] = mapped_column(String(32))
+    faults: Mapped[list[str]] = mapped_column(JSON)
 
 
 class AttemptRow(Base):

@@ -65,7 +65,7 @@ def test_an_object_is_read(text: bytes, members: dict[str, object]) -> None:
         (b'{"a":["x\\ude00\\ud83d"]}', "surrogate"),
         (nested(JSON_MAX_DEPTH + 1), "deeper than 8"),
         (nested(100), "deeper than 8"),
-        (b'{"a":' + b"[" * 3000 + b"]" * 3000, "deeper than 8"),
+        (b'{"a":' + b"[" * 3000 + b"]" * 3000 + b"}", "deeper than 8"),
         (b'{"a":[' + b"[]," * JSON_MAX_VALUES + b"[]]}", "more than 4096"),
     ],
 )

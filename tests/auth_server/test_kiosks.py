@@ -65,7 +65,10 @@ def test_a_kiosk_is_disabled_and_enabled(kiosks: Kiosks):
     assert not kiosks.set_enabled("nowhere", True)
 
 
-def test_a_heartbeat_is_noted(kiosks: Kiosks, now: datetime):
+def test_a_heartbeat_is_noted(kiosks: Kiosks, database: Database, now: datetime):
     kiosks.add("lobby", KEY, MAC)
-    kiosks.record_heartbeat("lobby", now, "0.1.0")
-    assert kiosks.find("lobby") == Kiosk("lobby", KEY, MAC, True, last_seen_at=now, agent_version="0.1.0")
+    for changed in (True, False):
+        with database.transaction() as session:
+            assert kiosks.record_heartbeat(session, "lobby", now, "0.1.0", ["no picture"]) is changed
+    found = kiosks.find("lobby")
+    assert found == Kiosk("lobby", KEY, MAC, True, last_seen_at=now, agent_version="0.1.0", faults=("no picture",))

@@ -36,16 +36,17 @@ from auth_server.authenticator import Authenticator
 from auth_server.bootstrap import new_token
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import Template
-from auth_server.errors import Unavailable
+from auth_server.errors import Malformed, Unavailable
 from auth_server.face.engine import Observation
 from auth_server.housekeeping import Housekeeping
+from auth_server.keyring import Keyring
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
 from auth_server.password_policy import hash_password
+from auth_server.row_budget import RowBudget
 from auth_server.services import Services
 from auth_server.signature import SignatureCheck
 from auth_server.store.database import Database
-from auth_server.keyring import Keyring
 from auth_server.timesource import TimeStatus
 
 PASSWORD = "Correct horse 7"
@@ -79,6 +80,8 @@ class NamedFaces:
         who = str(Image.open(io.BytesIO(frames[0])).info["comment"].decode())
         if who == "queue full":
             raise Unavailable("the face queue is full", retry_after_s=2)
+        if who == "cut short":
+            raise Malformed("frames.0", "a frame is a whole JPEG")
         if who == "broken":
             raise ZeroDivisionError("the engine broke")
         hint = CaptureHint(who) if who in set(CaptureHint) else None
@@ -250,6 +253,7 @@ def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: P
             executor=executor,
         ),
         time=manual,
+        row_budget=RowBudget(),
         executor=executor,
         housekeeping=Housekeeping(
             audit=audit,

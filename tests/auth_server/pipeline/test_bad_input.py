@@ -12,6 +12,7 @@ from PIL import Image
 from auth_contract import paths
 from auth_contract.limits import BODY_MAX_BYTES, FRAME_MAX_BYTES
 from auth_server.bootstrap import new_token
+from auth_server.row_budget import BURST
 
 JPEG = b"\xff\xd8\xff"
 
@@ -200,3 +201,27 @@ def test_an_unforeseen_error_is_a_denial_with_a_number_and_nothing_else(site, ca
 def test_routing_errors_have_the_same_form(site, method, path, status):
     reply = site.client.open(path, method=method)
     assert (reply.status_code, reply.json["reason"]) == (status, "malformed")
+
+
+def test_a_flood_of_unsigned_requests_writes_a_bounded_number_of_rows(site):
+    first = site.services.audit.head().sequence
+    replies = [unsigned(site).status_code for _ in range(int(BURST) + 50)]
+    assert set(replies) == {401}
+    assert BURST <= site.services.audit.head().sequence - first <= BURST + 10
+    unwritten = site.services.row_budget.drain()["127.0.0.1"]
+    assert unwritten == len(replies) - (site.services.audit.head().sequence - first)
+
+
+def test_a_signed_request_has_its_row_even_in_a_flood(site):
+    for _ in range(int(BURST) + 50):
+        unsigned(site)
+    late_clock(site)
+    assert (site.last_row()["reason"], site.last_row()["kiosk"]) == ("kiosk_refused", "kiosk-1")
+    site.kiosk.skew = timedelta()
+    assert site.login(totp="000000").json["reason"] == "denied"
+    assert site.last_row()["reason"] == "denied"
+
+
+def test_pictures_that_do_not_decode_are_counted_so_that_guesses_are_not_free(site):
+    replies = [site.login(who="cut short", password=f"Wrong horse {n}").json["reason"] for n in range(7)]
+    assert replies == ["malformed"] * 5 + ["locked"] * 2

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean, nullable=False),
         sa.Column("last_seen_at", UtcDateTime),
         sa.Column("agent_version", sa.String(32)),
+        sa.Column("faults", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("kiosk_id", name="pk_kiosks"),
     )
     op.create_table(

@@ -1,0 +1,122 @@
+"""The local port: alive, ready, metrics; and what makes a worker unready."""
+
+import http.client
+import json
+import socket
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from auth_server.audit import AuditLog
+from auth_server.errors import StartRefused
+from auth_server.health import HealthServer, readiness
+from auth_server.settings import HealthSettings
+from auth_server.timesource import TimeStatus
+
+
+@pytest.fixture
+def services(database):
+    """What readiness looks at: a real store, and a clock whose status a test sets."""
+    status = TimeStatus("unverified", "no sources are set")
+    return SimpleNamespace(database=database, audit=AuditLog(database), time=SimpleNamespace(status=lambda: status))
+
+
+@pytest.fixture
+def get(services, tmp_path, monkeypatch):
+    """Asks a running health server; returns status, content type and text."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = HealthServer(HealthSettings(port=port), services)
+    server.start()
+
+    def ask(path, method="GET"):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request(method, path)
+            reply = connection.getresponse()
+            return reply.status, reply.headers["Content-Type"], reply.read().decode()
+
+    yield ask
+    server.shutdown()
+    server.server_close()
+
+
+def off_by_an_hour():
+    return TimeStatus("wrong", "2 of 2 sources agree", 3600.0)
+
+
+def test_a_worker_with_its_store_and_a_clock_that_nobody_doubts_is_ready(services):
+    assert readiness(services) == {}
+
+
+@pytest.mark.parametrize("state", ["verified", "unverified"])
+def test_a_clock_that_nobody_could_check_does_not_stop_the_service(services, state):
+    services.time.status = lambda: TimeStatus(state, "as said")
+    assert readiness(services) == {}
+
+
+def test_a_wrong_clock_is_a_reason_not_to_be_ready(services):
+    services.time.status = off_by_an_hour
+    assert readiness(services) == {"clock": "off by 3600.0 s"}
+
+
+def test_a_store_that_was_removed_is_a_reason_although_it_is_still_open(services, database):
+    services.audit.head()
+    database.path.unlink()
+    assert "gone" in readiness(services)["store"]
+
+
+def test_a_store_that_fails_is_a_reason(services, database):
+    database.close()
+    database.path.write_bytes(b"no database any more" * 500)
+    assert "store" in readiness(services)
+
+
+def test_an_unforeseen_fault_is_a_reason_without_its_text(services):
+    def broken():
+        raise RuntimeError("password=Correct horse 7")
+
+    services.audit = SimpleNamespace(head=broken)
+    assert readiness(services) == {"store": "RuntimeError"}
+
+
+def test_the_port_tells_alive_ready_and_metrics(get):
+    assert get("/livez") == (200, "application/json", '{"alive":true}')
+    status, mimetype, text = get("/readyz")
+    assert (status, mimetype, json.loads(text)) == (200, "application/json", {"ready": True, "faults": {}})
+    status, mimetype, _ = get("/metrics")
+    assert status == 200
+    assert mimetype.startswith("text/plain")
+
+
+def test_an_unready_worker_is_alive_and_says_why(get, services):
+    services.time.status = off_by_an_hour
+    status, _, text = get("/readyz")
+    assert (status, json.loads(text)["faults"]) == (503, {"clock": "off by 3600.0 s"})
+    assert get("/livez")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/", 404), ("GET", "/v1/login", 404), ("POST", "/livez", 501)]
+)
+def test_nothing_else_is_on_the_port(get, method, path, status):
+    assert get(path, method)[0] == status
+
+
+def test_two_workers_share_the_port(services):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = HealthSettings(port=probe.getsockname()[1])
+    with HealthServer(settings, services), HealthServer(settings, services):
+        pass
+
+
+def test_another_programs_port_is_named(services):
+    with closing(socket.create_server(("127.0.0.1", 0))) as holder:
+        settings = HealthSettings(port=holder.getsockname()[1])
+        with pytest.raises(StartRefused, match=rf"health\.port = {settings.port}: Address already in use"):
+            HealthServer(settings, services)
