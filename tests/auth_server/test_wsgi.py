@@ -46,6 +46,7 @@ class Installed:
 def installed(tmp_path: Path, keys_folder: Path, empty_database_file: Path) -> Installed:
     made = make_identity("test", "127.0.0.1", datetime.now(UTC))
     (tmp_path / "server.crt").write_bytes(made.certificate_pem)
+    (tmp_path / "server.key").touch(mode=0o600)
     (tmp_path / "server.key").write_bytes(made.key_pem)
     shutil.copytree(keys_folder, tmp_path / "keys")
     (tmp_path / "store").mkdir()
@@ -150,6 +151,11 @@ def spoil_the_tls_key(installed, models):
     return "listen.tls_key"
 
 
+def open_the_tls_key_to_all(installed, models):
+    (installed.folder / "server.key").chmod(0o644)
+    return "server.key has mode 0644"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -162,6 +168,7 @@ def spoil_the_tls_key(installed, models):
         change_a_model,
         remove_the_certificate,
         spoil_the_tls_key,
+        open_the_tls_key_to_all,
     ],
 )
 def test_what_is_missing_or_changed_ends_with_78_and_nothing_is_made_in_its_place(
@@ -176,6 +183,17 @@ def test_what_is_missing_or_changed_ends_with_78_and_nothing_is_made_in_its_plac
     assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert installed.files() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "threshold", "code"),
+    [("production", 1.99, EX_CONFIG), ("production", 0.5, 0), ("development", 1.99, 0)],
+)
+def test_production_lets_in_no_more_strangers_than_was_measured(installed, models_folder, environment, threshold, code):
+    face = {"models": str(models_folder), "threshold": threshold}
+    done = installed.run("--check-config", face=face, environment=environment)
+    assert done.returncode == code, done.stderr
+    assert ("face.threshold = 1.99" in done.stderr) == (code == EX_CONFIG)
 
 
 @pytest.mark.slow

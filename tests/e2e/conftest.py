@@ -284,6 +284,9 @@ def made_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, po
 
 def _made_house(site: Site, portrait: Path) -> Iterator[House]:
     site.init()
+    # Here one address stands for a whole fleet.
+    text = site.settings.read_text()
+    site.settings.write_text(text.replace("threads = 8\n", "threads = 8\nconnections_per_address = 100\n"))
     keys: dict[str, Ed25519PrivateKey] = {}
     for kiosk_id, mac in MACS.items():
         site.register(kiosk_id, KioskProcess(site, kiosk_id, mac_override=mac).settings)

@@ -1,0 +1,229 @@
+"""The documents say what is so: tests, actions, commands, settings, figures and links that they name are there."""
+
+import argparse
+import ast
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from auth_server import wsgi
+from auth_server.policy import POLICY
+from kiosk_agent import __main__ as kiosk_command
+from kiosk_agent.settings import KioskSettings, parse_settings
+from provisioning.__main__ import cli
+
+PROJECT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+THREATS = (PROJECT / "docs" / "threats.md").read_text(encoding="utf-8")
+KIOSK_TOML = PROJECT / "docs" / "kiosk.toml"
+CALIBRATION = json.loads((PROJECT / "auth_server" / "face" / "calibration.json").read_text(encoding="utf-8"))
+
+_TEST_ID = re.compile(r"`(tests/[\w/]+\.py::[\w:]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PROGRAM = re.compile(r"\b4auth-(server|kiosk|provision)\b")
+
+every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def code(text: str) -> Iterator[str]:
+    """Every line of an indented block and every piece of inline code."""
+    for line in text.splitlines():
+        if line.startswith("    "):
+            yield line.strip()
+        yield from re.findall(r"`([^`]+)`", line)
+
+
+# --- tests
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """The names of a file's tests, those of a class as `TestClass::test_name`."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{member.name}" for member in node.body if isinstance(member, ast.FunctionDef)}
+    return frozenset(name for name in found if name.rpartition(":")[2].startswith("test_"))
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    named = {name for path in DOCUMENTS for name in _TEST_ID.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) > 80
+    lost = []
+    for name in sorted(named):
+        file, _, test = name.partition("::")
+        if not (PROJECT / file).is_file() or test not in names_in(PROJECT / file):
+            lost.append(name)
+    assert lost == []
+
+
+def test_every_claim_names_its_test() -> None:
+    claims = THREATS.partition("## Claims")[2].partition("\n## ")[0]
+    rows = [line for line in claims.splitlines() if line.startswith("| ") and not line.startswith("| claim")]
+    assert len(rows) > 40
+    assert [row for row in rows if not _TEST_ID.search(row)] == []
+
+
+def test_each_of_the_old_faults_is_kept_out_or_said_to_wait() -> None:
+    faults = re.findall(r"^\| (\d+) \| .+ \| (.+) \|$", THREATS, re.MULTILINE)
+    assert [int(number) for number, _ in faults] == list(range(1, 32))
+    assert [answer for _, answer in faults if not (_TEST_ID.search(answer) or "not built yet" in answer)] == []
+
+
+# --- actions and figures
+
+
+def test_the_readme_lists_every_action_with_its_factors() -> None:
+    table = README.partition("## Actions")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| ([\w, ]+) \|$", table, re.MULTILINE)
+    listed = {action: tuple(factors.split(", ")) for action, factors in rows if action != "action"}
+    assert listed == {
+        action.value: tuple(factor.value for factor in policy.factors) for action, policy in POLICY.items()
+    }
+
+
+def percent(rate: float) -> str:
+    return f"{rate * 100:.3g} %"
+
+
+def test_the_presence_figures_are_the_measured_ones() -> None:
+    measured = CALIBRATION["presence"]
+    attacks, live = measured["attacks"], measured["live"]
+    assert attacks["error_rate"] == 0
+    for figure in (
+        f"{attacks['submissions']} submissions",
+        f"{live['submissions']} submissions",
+        percent(live["error_rate"]),
+        percent(attacks["upper_95_by_presentation"]),
+        percent(live["upper_95_by_presentation"]),
+        percent(measured["live_news_photographs"]["error_rate"]),
+    ):
+        assert figure in THREATS, figure
+
+
+def test_the_match_figures_are_the_measured_ones() -> None:
+    (measured,) = CALIBRATION["recognisers"].values()
+    point = measured["operating_points"]["1e-4"]
+    told = " ".join(README.split())
+    for figure in (
+        f"{measured['pictures']:,} pictures of {measured['people']} people",
+        f"{measured['stranger_comparisons']:,}",
+        f"{point['fmr'] * 10_000:.3g} of 10,000",
+        f"{point['fmr_upper_95'] * 10_000:.3g} of 10,000",
+        percent(point["fnmr"]),
+        percent(point["fnmr_upper_95"]),
+    ):
+        assert figure in told, figure
+    assert f"{measured['stranger_comparisons']:,}" in THREATS
+
+
+# --- commands
+
+
+def test_every_make_target_that_a_document_names_exists_and_is_listed() -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    named = {
+        target
+        for path in DOCUMENTS
+        for piece in code(path.read_text(encoding="utf-8"))
+        for target in re.findall(r"^make ([a-z-]+)", piece)
+    }
+    assert {"demo", "test", "run", "bench"} <= named
+    assert named <= listed
+
+
+def commands_named() -> list[str]:
+    pieces = {piece for path in DOCUMENTS for piece in code(path.read_text(encoding="utf-8"))}
+    return sorted(piece for piece in pieces if re.match(r"4auth-(server|kiosk|provision) ", piece))
+
+
+def options_of(parser: argparse.ArgumentParser, words: list[str]) -> set[str]:
+    known = {option for action in parser._actions for option in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word in words:
+                if word in action.choices:
+                    known |= options_of(action.choices[word], words)
+    return known
+
+
+def provisioning_command(words: list[str]) -> click.Command:
+    found: click.Command = cli
+    for word in words:
+        if isinstance(found, click.Group) and not word.startswith("-"):
+            assert word in found.commands, f"there is no command {word!r} in {' '.join(words)}"
+            found = found.commands[word]
+    return found
+
+
+@pytest.mark.parametrize("line", commands_named())
+def test_every_command_that_a_document_shows_can_be_given(line: str) -> None:
+    program, *words = shlex.split(line)
+    given = {word for word in words if word.startswith("--")}
+    if program == "4auth-provision":
+        known = {option for option in provisioning_command(words).params for option in option.opts}
+    else:
+        parser = wsgi._parser() if program == "4auth-server" else kiosk_command._parser()
+        if program == "4auth-kiosk" and words and not words[0].startswith("-"):
+            assert words[0] == "identity"
+        known = options_of(parser, words)
+    assert given <= known | {"--help"}
+
+
+# --- the kiosk's settings
+
+
+def kiosk_toml() -> dict[str, Any]:
+    return tomllib.loads(KIOSK_TOML.read_text(encoding="utf-8"))
+
+
+def test_the_kiosk_settings_to_start_from_are_accepted_in_production() -> None:
+    settings = parse_settings(kiosk_toml())
+    assert (settings.environment, settings.unsafe_variants) == ("production", ())
+
+
+def test_the_kiosk_settings_to_start_from_show_every_setting_with_its_default() -> None:
+    written, settings = kiosk_toml(), parse_settings(kiosk_toml())
+    in_effect = settings.model_dump(mode="json")
+    development_only = {"mac_override", "clock_offset_s"}
+    assert set(written) == set(KioskSettings.model_fields) - development_only
+    for name in ("server", "session", "capture", "camera", "keypad", "screen", "door", "health"):
+        assert set(written[name]) == set(in_effect[name]), name
+    for name in ("server", "session", "capture", "camera"):
+        for key, field in type(getattr(settings, name)).model_fields.items():
+            if not field.is_required():
+                assert written[name][key] == field.default, f"{name}.{key}"
+
+
+# --- links and names
+
+
+@every_document
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    links = _LINK.findall(path.read_text(encoding="utf-8"))
+    relative = [link.partition("#")[0] for link in links if "://" not in link and not link.startswith("#")]
+    assert [link for link in relative if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, KIOSK_TOML], ids=lambda path: path.name)
+def test_a_document_names_no_machine_and_no_registry(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    foreign = r"/(?:home|root|tmp|work|Users|mnt)/|pypi\.org|pythonhosted|registry\.npmjs|npmjs\.com|[A-Z]:\\"
+    assert re.findall(foreign, text) == []
+
+
+@every_document
+def test_no_placeholder_is_left(path: Path) -> None:
+    assert re.findall(r"@[A-Z]+@|\bTODO\b|\bTBD\b|\bFIXME\b", path.read_text(encoding="utf-8")) == []
