@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,7 @@ _EXAMPLE = "example: 4auth-server --settings /etc/4auth/server.toml --check-conf
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server; return 78 with a sentence on standard error where it must not start."""
     arguments = _parser().parse_args(argv)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys and passwords
     # prometheus_client chooses its storage when it is first imported, so this precedes the heavy imports.
     with _folder_of_metrics() as metrics_folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder

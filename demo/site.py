@@ -137,7 +137,7 @@ class Site:
 
     def kill_server(self) -> None:
         """End the server and its workers at once, as a power cut would."""
-        if self.server is not None:
+        if self.server is not None and self.server.poll() is None:
             os.killpg(self.server.pid, signal.SIGKILL)
             self.server.wait(timeout=60)
         self.server = None
