@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _EXAMPLE = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 78 with a sentence on standard error where it must not start."""
+    forbid_core_files()
     # A namespace of its own keeps the default out of the parsers, of which the second would put it over the first's.
     arguments = _parser().parse_args(argv, argparse.Namespace(settings=_default_settings()))
     try:
@@ -43,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KioskAgentError as error:
         print(f"4auth-kiosk: {error}", file=sys.stderr)
         return 1
+
+
+def forbid_core_files() -> None:
+    """Let the kernel write no core file of this process, whatever ends it: it would hold secrets."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _default_settings() -> Path:
@@ -123,6 +130,8 @@ def _run(settings: KioskSettings, *, once: bool) -> int:
     from kiosk_agent.logs import configure_logging
 
     configure_logging(settings.log_level)
+    # Until there is an agent to stop: the default would end the process without putting the terminal back.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1 if once else 0))
     services = build(settings)
     try:
         running = Running(services)

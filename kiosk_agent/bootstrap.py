@@ -73,7 +73,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         opened.callback(door.close)
         screen = open_screen(settings.screen)
         opened.callback(screen.close)
-        keypad = open_keypad(settings.keypad)
+        keypad = open_keypad(settings.keypad, is_production=settings.environment == "production")
         opened.callback(keypad.close)
         verifier = AssertionVerifier(client.jwks, site=settings.site, kiosk_id=settings.kiosk_id)
         return Services(

@@ -5,12 +5,16 @@ key press, one since the step began, so that neither silence nor endless typing 
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kiosk_agent.events import Step
 from kiosk_agent.session import Session
 from kiosk_agent.settings import SessionSettings
 
 _ENTRIES = frozenset({Step.NAME, Step.PASSWORD, Step.CODE})
+
+QUIET_S: Final = 2.0
+"""Without a key, after an entry timed out: whoever was still typing it has noticed by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +50,5 @@ class Deadlines:
             Step.GRANTED: self.settings.result_s,
             Step.DENIED: self.settings.result_s,
             Step.LOCKED: self.settings.result_s,
+            Step.TIMED_OUT: QUIET_S,
         }.get(session.step)

@@ -24,6 +24,7 @@ class Step(StrEnum):
     DENIED = "denied"
     LOCKED = "locked"
     CAPTURE_AGAIN = "capture_again"
+    TIMED_OUT = "timed_out"
     OUT_OF_SERVICE = "out_of_service"
 
 

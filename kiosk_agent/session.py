@@ -72,10 +72,6 @@ def _end(session: Session, step: Step, outcome: Outcome) -> Change:
     return replace(_rest(session), step=step, outcome=outcome), (e.Report(outcome),)
 
 
-def _leave(session: Session, ending: Ending, message: str) -> Change:
-    return _rest(session), (e.Report(Outcome(ending, message)),)
-
-
 # --- rules
 
 
@@ -191,11 +187,16 @@ def _go_up(session: Session, _event: Event) -> Change:
 
 
 def _cancel(session: Session, _event: Event) -> Change:
-    return _leave(session, Ending.CANCELLED, "Cancelled.")
+    return _rest(session), (e.Report(Outcome(Ending.CANCELLED, "Cancelled.")),)
 
 
 def _time_out(session: Session, _event: Event) -> Change:
-    return _leave(session, Ending.TIMED_OUT, "That took too long.")
+    return _end(session, Step.TIMED_OUT, Outcome(Ending.TIMED_OUT, "That took too long."))
+
+
+def _ignore_key(session: Session, _event: Event) -> Change:
+    """A key that belonged to the entry that timed out: only the wait for silence begins anew."""
+    return replace(session, ticket=session.ticket + 1), ()
 
 
 def _give_up(session: Session, _event: Event) -> Change:
@@ -215,7 +216,7 @@ _TYPING: Final[dict[type, Rule]] = {
     e.Erased: _erase,
     e.Cleared: _clear,
     e.Cancelled: _cancel,  # -> ATTRACT
-    e.TimedOut: _time_out,  # -> ATTRACT
+    e.TimedOut: _time_out,  # -> TIMED_OUT
 }
 
 _RESULT: Final[dict[type, Rule]] = {
@@ -255,6 +256,15 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
     Step.GRANTED: _RESULT,
     Step.DENIED: _RESULT,
     Step.LOCKED: _RESULT,
+    # Whoever still types a password must not see its rest become a name, which is shown in clear.
+    Step.TIMED_OUT: {
+        e.Typed: _ignore_key,
+        e.Erased: _ignore_key,
+        e.Cleared: _ignore_key,
+        e.Entered: _begin,  # -> NAME
+        e.Cancelled: _dismiss,  # -> ATTRACT
+        e.TimedOut: _dismiss,  # -> ATTRACT, after a while without a key
+    },
     Step.OUT_OF_SERVICE: {
         e.ServiceUp: _go_up,  # -> ATTRACT
         e.ServiceDown: _go_down,  # stays, with the newer message

@@ -3,12 +3,13 @@
 A refused act leaves a row too, in a transaction of its own, so that attempts are seen.
 """
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,10 @@ from provisioning.errors import ProvisioningError
 
 DONE = "done"
 REFUSED = "refused"
+
+_LOGIN_UID = Path("/proc/self/loginuid")
+_NO_LOGIN = 2**32 - 1
+"""What Linux says of a process that belongs to no login: (uid_t) -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,30 @@ def refusals_recorded(database: Database, act: Act) -> Iterator[None]:
         raise
 
 
-def administrator() -> str:
-    """Return the operating system's name of who runs this, and through sudo of who called it."""
+def administrator(uid: int | None = None, login_uid: Path = _LOGIN_UID) -> str:
+    """Return who runs this, and who logged in where that was somebody else: `root (login ann)`.
+
+    Both are what the kernel knows of the process (the second survives sudo and su); the environment,
+    which its caller chooses, is not asked.
+    """
+    user = os.getuid() if uid is None else uid
+    login = _login(login_uid)
+    return _name(user) if login is None or login == user else f"{_name(user)} (login {_name(login)})"
+
+
+def _login(path: Path) -> int | None:
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    through = os.environ.get("SUDO_USER")
-    return f"{user} (sudo by {through})" if through else user
+        login = int(path.read_text())
+    except (OSError, ValueError):
+        return None  # a kernel without it
+    return None if login == _NO_LOGIN else login
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _entry(act: Act, outcome: str, more: Mapping[str, object]) -> AuditEntry:

@@ -88,7 +88,7 @@ class Desk:
     def _sign(self, checkpoints: Checkpoints, log: AuditLog) -> None:
         """Sign what this run added. The act itself stands, so a fault is told and changes nothing."""
         try:
-            checkpoints.write(log.head(), self.now())
+            checkpoints.write(log, self.now())
         except StoreError as error:
             self.output.warn(f"4auth-provision: warning: {error}")
 

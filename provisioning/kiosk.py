@@ -41,9 +41,7 @@ def add(desk: Desk, kiosk_id: str, public_key: bytes, mac: str) -> None:
     act = Act("admin.kiosk.add", desk.now(), kiosk_id=kiosk_id, detail={"public_key": shown, "mac": mac})
     with desk.site() as opened, perform(opened.database, act) as database:
         kiosks = Kiosks(database)
-        for other in kiosks.list():
-            if other.public_key == public_key and other.kiosk_id != kiosk_id:
-                raise Refused(f"kiosk {other.kiosk_id} has this key: a key is made on one kiosk and never copied")
+        _check_unique(kiosks, Kiosk(kiosk_id, public_key, mac, enabled=True))
         added = kiosks.add(kiosk_id, public_key, mac)
     desk.output.say(f"Kiosk {kiosk_id} is registered.")
     desk.output.result({"kiosk": _document(added)})
@@ -62,10 +60,10 @@ def list_(desk: Desk) -> None:
     with desk.site() as opened:
         kiosks = Kiosks(opened.database).list()
     rows = [
-        (k.kiosk_id, _standing(k), k.mac_address, _when(k.last_seen_at) or "never", k.agent_version or "-")
+        (k.kiosk_id, _standing(k), k.mac_address, _when(k.last_seen_at) or "never", k.agent_version or "-", _report(k))
         for k in kiosks
     ]
-    desk.output.table(("KIOSK", "STANDING", "MAC", "LAST SEEN", "VERSION"), rows)
+    desk.output.table(("KIOSK", "STANDING", "MAC", "LAST SEEN", "VERSION", "REPORTS"), rows)
     desk.output.result({"kiosks": [_document(k) for k in kiosks]})
 
 
@@ -82,8 +80,10 @@ def show(desk: Desk, kiosk_id: str) -> None:
     """
     with desk.site() as opened:
         found = _find(Kiosks(opened.database), kiosk_id)
-    for name, value in _document(found).items():
+    for name, value in (_document(found) | {"faults": _report(found)}).items():
         desk.output.say(f"{name.replace('_', ' ') + ':':16}{'-' if value is None else value}")
+    for fault in found.faults:
+        desk.output.say(f"  {fault}")
     desk.output.result({"kiosk": _document(found)})
 
 
@@ -121,8 +121,26 @@ def enable(desk: Desk, kiosk_id: str) -> None:
     with desk.site() as opened, perform(opened.database, _act("enable", desk, kiosk_id)) as database:
         kiosks = Kiosks(database)
         found = _find(kiosks, kiosk_id)
+        _check_unique(kiosks, found)
         kiosks.set_enabled(kiosk_id, True)
     _tell_standing(desk, found, replace(found, enabled=True))
+
+
+def _check_unique(kiosks: Kiosks, kiosk: Kiosk) -> None:
+    """Refuse a key that another kiosk has, and a MAC that another enabled kiosk has.
+
+    A disabled kiosk keeps its MAC, so that a machine that lost its key can be registered anew.
+    """
+    for other in kiosks.list():
+        if other.kiosk_id == kiosk.kiosk_id:
+            continue
+        if other.public_key == kiosk.public_key:
+            raise Refused(f"kiosk {other.kiosk_id} has this key: a key is made on one kiosk and never copied")
+        if other.enabled and other.mac_address == kiosk.mac_address:
+            raise Refused(
+                f"kiosk {other.kiosk_id} has the MAC {kiosk.mac_address}: no two kiosks may share one. Where this is "
+                f"the same machine with a new key, run `4auth-provision kiosk disable {other.kiosk_id}` first"
+            )
 
 
 def _act(verb: str, desk: Desk, kiosk_id: str) -> Act:
@@ -146,6 +164,14 @@ def _standing(kiosk: Kiosk) -> str:
     return "enabled" if kiosk.enabled else "disabled"
 
 
+def _report(kiosk: Kiosk) -> str:
+    """What the kiosk said of itself when it was last seen, in a word or two."""
+    if kiosk.last_seen_at is None:
+        return "-"
+    count = len(kiosk.faults)
+    return f"{count} fault{'' if count == 1 else 's'}" if count else "no fault"
+
+
 def _when(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
 
@@ -158,4 +184,5 @@ def _document(kiosk: Kiosk) -> dict[str, object]:
         "public_key": encode_public_key(kiosk.public_key),
         "last_seen_at": _when(kiosk.last_seen_at),
         "agent_version": kiosk.agent_version,
+        "faults": list(kiosk.faults),
     }

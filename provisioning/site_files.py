@@ -91,7 +91,7 @@ def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> str:
     try:
         with perform(database, Act("admin.site.init", now, detail={"site": plan.name, "pin": identity.pin})):
             pass
-        Checkpoints(draft.checkpoints, keyring.audit_key).write(AuditLog(database).head(), now)
+        Checkpoints(draft.checkpoints, keyring.audit_key).write(AuditLog(database), now)
     finally:
         database.close()
     # The file names where things will lie, not where they lie now.

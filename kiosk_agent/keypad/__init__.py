@@ -27,7 +27,10 @@ BACKENDS: Final[Mapping[str, str]] = {
 }
 
 
-def open_keypad(settings: ScriptedKeypad | TerminalKeypad) -> Keypad:
-    """Return the backend that the settings name; raises BackendRefused or KeypadFault."""
-    keypad: Keypad = load_backend("keypad", settings.kind, BACKENDS)(settings)
+def open_keypad(settings: ScriptedKeypad | TerminalKeypad, *, is_production: bool = True) -> Keypad:
+    """Return the backend that the settings name; raises BackendRefused or KeypadFault.
+
+    In production no key may end or stop the agent.
+    """
+    keypad: Keypad = load_backend("keypad", settings.kind, BACKENDS)(settings, is_production=is_production)
     return keypad

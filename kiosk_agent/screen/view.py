@@ -81,6 +81,8 @@ def _outcome_view(session: Session, outcome: Outcome, seconds_left: int | None, 
         return View(title, (message, "The door is open."), "good", keys=_DONE_KEYS, notice=notice)
     if session.step is Step.LOCKED:
         return View("Please wait", (message, _wait(outcome.retry_after_s)), "bad", keys=_DONE_KEYS, notice=notice)
+    if session.step is Step.TIMED_OUT:
+        return View("Not logged in", (message, _STOP_TYPING), "bad", keys="Enter: start", notice=notice)
     if session.step is Step.OUT_OF_SERVICE:
         return View("Out of service", (message, "This kiosk comes back by itself."), "bad", notice=notice)
     if session.step is Step.CAPTURE_AGAIN:
@@ -93,6 +95,7 @@ def _outcome_view(session: Session, outcome: Outcome, seconds_left: int | None, 
 
 
 _DONE_KEYS: Final = "Enter: done"
+_STOP_TYPING: Final = "What you type now is ignored. Press Enter to start again."
 _RETAKE_KEYS: Final = "Enter: now   Esc: cancel"
 
 

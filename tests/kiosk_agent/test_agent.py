@@ -13,7 +13,8 @@ import pytest
 
 from kiosk_agent.agent import Agent
 from kiosk_agent.bootstrap import build
-from kiosk_agent.events import Ending, Erased, ServiceDown, ServiceUp, Step, Typed
+from kiosk_agent.deadlines import QUIET_S
+from kiosk_agent.events import Cancelled, Ending, Entered, Erased, ServiceDown, ServiceUp, Step, Typed
 
 NONCE = "N" * 22
 LINES = (
@@ -246,6 +247,40 @@ def test_silence_ends_a_session_after_the_idle_time(site, clock) -> None:
     assert kiosk.once().ending is Ending.TIMED_OUT
     assert clock.moved_s == kiosk.services.settings.session.idle_s
     assert not kiosk.agent.session.has_secret
+
+
+def test_the_rest_of_a_password_is_not_shown_when_its_entry_timed_out(site, clock) -> None:
+    """However slowly it is typed, while no two keys are 2 s apart; after that, keys are a name again."""
+    kiosk = site(lines=[])
+    kiosk.agent.handle(Entered())
+    for event in [*map(Typed, "alice"), Entered(), *map(Typed, "Secr")]:
+        kiosk.agent.handle(event)
+    clock.moved_s += kiosk.services.settings.session.idle_s
+    kiosk.agent.turn()
+    for character in "et-Pass":
+        assert kiosk.agent.session.step is Step.TIMED_OUT
+        kiosk.inbox.put(Typed(character))
+        kiosk.agent.turn()
+        clock.moved_s += QUIET_S - 0.1
+    kiosk.agent.turn()
+    assert (kiosk.agent.session.step, kiosk.agent.session.name) == (Step.TIMED_OUT, "")
+    assert not any(character in kiosk.screen.everything for character in ("et-", "P_", "entry='e'"))
+    kiosk.agent.turn()
+    assert kiosk.agent.session.step is Step.ATTRACT
+    kiosk.agent.handle(Typed("b"))
+    assert (kiosk.agent.session.step, kiosk.agent.session.name) == (Step.NAME, "b")
+    kiosk.services.close()
+
+
+@pytest.mark.parametrize(("event", "step"), [(Entered(), Step.NAME), (Cancelled(), Step.ATTRACT)])
+def test_who_timed_out_need_not_wait(event, step, site, clock) -> None:
+    kiosk = site(lines=[])
+    kiosk.agent.handle(Entered())
+    clock.moved_s += kiosk.services.settings.session.idle_s
+    kiosk.agent.turn()
+    kiosk.agent.handle(event)
+    assert kiosk.agent.session.step is step
+    kiosk.services.close()
 
 
 def test_endless_typing_ends_after_the_step_time(site, clock) -> None:

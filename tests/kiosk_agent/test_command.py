@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import resource
 import signal
 import socket
 import stat
@@ -122,6 +123,27 @@ def test_once_with_keys_from_standard_input(write, environment) -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_the_kernel_may_write_no_core_file(write, environment) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard == 0:
+        pytest.skip("this machine allows no core files at all")
+    path = write(lines=[])
+    process = subprocess.Popen(
+        command("--settings", path),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
+    )
+    assert process.stdout is not None
+    assert b"Welcome" in process.stdout.readline()
+    limit = resource.prlimit(process.pid, resource.RLIMIT_CORE)[0]
+    process.terminate()
+    assert process.wait(30) == 0
+    process.stdout.close()
+    assert limit == 0
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
@@ -196,5 +218,28 @@ def test_a_person_at_a_terminal_logs_in_and_the_terminal_is_put_back(write, envi
     assert termios.tcgetattr(terminal) == found
     assert process.stderr is not None
     process.stderr.close()
+    os.close(person)
+    os.close(terminal)
+
+
+def test_sigterm_puts_the_terminal_back(write, environment) -> None:
+    import termios
+
+    person, terminal = pty.openpty()
+    found = termios.tcgetattr(terminal)
+    process = subprocess.Popen(
+        command("--settings", write(keypad={"kind": "terminal"})),
+        env=environment,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.DEVNULL,
+    )
+    seen = b""
+    while b"Welcome" not in seen:
+        seen += os.read(person, 4096)
+    assert termios.tcgetattr(terminal) != found
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert termios.tcgetattr(terminal) == found
     os.close(person)
     os.close(terminal)

@@ -96,6 +96,10 @@ LINES = [
         "[.] Once more, please: Too dark. New pictures follow; 1 try is left.",
     ),
     (
+        ended(Step.TIMED_OUT, Ending.TIMED_OUT, "That took too long."),
+        "[!] Not logged in: That took too long. What you type now is ignored. Press Enter to start again.",
+    ),
+    (
         ended(Step.OUT_OF_SERVICE, Ending.UNAVAILABLE, "Cannot be reached."),
         "[!] Out of service: Cannot be reached. This kiosk comes back by itself.",
     ),

@@ -26,6 +26,7 @@ AT = {
     Step.GRANTED: Session(Step.GRANTED, 7, outcome=Outcome(Ending.GRANTED, "Welcome.", "alice")),
     Step.DENIED: Session(Step.DENIED, 7, outcome=Outcome(Ending.DENIED, "No.")),
     Step.LOCKED: Session(Step.LOCKED, 7, outcome=Outcome(Ending.LOCKED, "Wait.", retry_after_s=30)),
+    Step.TIMED_OUT: Session(Step.TIMED_OUT, 7, outcome=Outcome(Ending.TIMED_OUT, "Too long.")),
     Step.OUT_OF_SERVICE: Session(Step.OUT_OF_SERVICE, 7, outcome=Outcome(Ending.UNAVAILABLE, "Down.")),
 }
 GRANTED = e.Granted(7, PROOF, "Welcome.")
@@ -45,19 +46,19 @@ TRANSITIONS = [
     (Step.NAME, e.Cleared(), Step.NAME),
     (Step.NAME, e.Entered(), Step.PASSWORD),
     (Step.NAME, e.Cancelled(), Step.ATTRACT),
-    (Step.NAME, e.TimedOut(), Step.ATTRACT),
+    (Step.NAME, e.TimedOut(), Step.TIMED_OUT),
     (Step.PASSWORD, e.Typed("x"), Step.PASSWORD),
     (Step.PASSWORD, e.Erased(), Step.PASSWORD),
     (Step.PASSWORD, e.Cleared(), Step.PASSWORD),
     (Step.PASSWORD, e.Entered(), Step.CODE),
     (Step.PASSWORD, e.Cancelled(), Step.ATTRACT),
-    (Step.PASSWORD, e.TimedOut(), Step.ATTRACT),
+    (Step.PASSWORD, e.TimedOut(), Step.TIMED_OUT),
     (Step.CODE, e.Typed("1"), Step.CODE),
     (Step.CODE, e.Erased(), Step.CODE),
     (Step.CODE, e.Cleared(), Step.CODE),
     (Step.CODE, e.Entered(), Step.FACE),
     (Step.CODE, e.Cancelled(), Step.ATTRACT),
-    (Step.CODE, e.TimedOut(), Step.ATTRACT),
+    (Step.CODE, e.TimedOut(), Step.TIMED_OUT),
     (Step.FACE, e.AttemptOpened(7, ATTEMPT), Step.FACE),
     (Step.FACE, e.Captured(7, (b"jpeg",)), Step.CHECKING),
     (Step.FACE, e.CameraFailed(7), Step.DENIED),
@@ -88,6 +89,12 @@ TRANSITIONS = [
     (Step.LOCKED, e.Entered(), Step.ATTRACT),
     (Step.LOCKED, e.Cancelled(), Step.ATTRACT),
     (Step.LOCKED, e.TimedOut(), Step.ATTRACT),
+    (Step.TIMED_OUT, e.Typed("x"), Step.TIMED_OUT),
+    (Step.TIMED_OUT, e.Erased(), Step.TIMED_OUT),
+    (Step.TIMED_OUT, e.Cleared(), Step.TIMED_OUT),
+    (Step.TIMED_OUT, e.Entered(), Step.NAME),
+    (Step.TIMED_OUT, e.Cancelled(), Step.ATTRACT),
+    (Step.TIMED_OUT, e.TimedOut(), Step.ATTRACT),
     (Step.OUT_OF_SERVICE, e.ServiceUp(), Step.ATTRACT),
     (Step.OUT_OF_SERVICE, e.ServiceDown(Ending.UNAVAILABLE, "Still down."), Step.OUT_OF_SERVICE),
 ]
@@ -166,6 +173,18 @@ def test_backspace_and_clear() -> None:
     assert advance(session, e.Erased())[0].code == ""
 
 
+@pytest.mark.parametrize("step", [Step.NAME, Step.PASSWORD, Step.CODE])
+def test_what_is_still_typed_when_an_entry_timed_out_is_kept_nowhere(step: Step) -> None:
+    session, effects = advance(AT[step], e.TimedOut())
+    assert effects == (e.Report(Outcome(Ending.TIMED_OUT, "That took too long.")),)
+    for event in [*map(e.Typed, "rest of it"), e.Erased(), e.Cleared()]:
+        before = session
+        session, effects = advance(session, event)
+        assert (session.entry, session.has_secret, effects) == ("", False, ())
+        assert session == replace(before, ticket=before.ticket + 1), "each key begins the wait for silence anew"
+    assert advance(session, e.Entered())[0] == Session(Step.NAME, session.ticket + 1)
+
+
 def test_pictures_are_taken_again_a_limited_number_of_times() -> None:
     session = AT[Step.CHECKING]
     rounds = 1
@@ -214,7 +233,7 @@ EVENTS = st.one_of(
     st.builds(lambda t, x: turned(x, t), TICKETS, st.sampled_from([x for x in Ending if x is not Ending.GRANTED])),
     st.sampled_from([e.ServiceDown(Ending.UNAVAILABLE, "Down."), e.ServiceUp()]),
 )
-RESULTS = {Step.GRANTED, Step.DENIED, Step.LOCKED, Step.OUT_OF_SERVICE}
+RESULTS = {Step.GRANTED, Step.DENIED, Step.LOCKED, Step.TIMED_OUT, Step.OUT_OF_SERVICE}
 
 
 @given(start=st.sampled_from(sorted(AT)), events=st.lists(EVENTS, max_size=60))
