@@ -55,6 +55,7 @@ def log_in() -> Response:
     """Decide a log in. The attempt is used up by the signed headers alone, before a body is read."""
     now = services().time.trusted_now()
     signed = admit(request, services().signatures, now)
+    services().housekeeping.require_signed_log()
     attempt = services().attempts.consume(
         kiosk_id=signed.kiosk.kiosk_id, nonce=signed.nonce, action=Action.LOGIN, now=now
     )

@@ -37,6 +37,7 @@ _COLUMNS = (
     ACCESS_LOGS.c.row_hash,
 )
 _HEAD = select(ACCESS_LOGS.c.id, ACCESS_LOGS.c.row_hash).order_by(ACCESS_LOGS.c.id.desc()).limit(1)
+_HASH = select(ACCESS_LOGS.c.row_hash).where(ACCESS_LOGS.c.id == bindparam("wanted"))
 _APPEND = insert(ACCESS_LOGS)
 _ONE = select(*_COLUMNS).where(ACCESS_LOGS.c.id == bindparam("wanted"))
 _NEXT_PAGE = (
@@ -97,6 +98,13 @@ class AuditLog:
         """Return the newest row's number and hash."""
         with self._database.read() as session:
             return _head(session.connection().execute(_HEAD).one_or_none())
+
+    def hash_at(self, row_id: int) -> str | None:
+        """Return a row's hash, None where there is no such row; before the first row stands GENESIS."""
+        if row_id == 0:
+            return GENESIS
+        with self._database.read() as session:
+            return session.connection().execute(_HASH, {"wanted": row_id}).scalar_one_or_none()
 
     def show(self, row_id: int) -> AuditRow | None:
         """Return one row whole, or None."""

@@ -9,7 +9,7 @@ database does not hold, prove that it is the chain the server wrote.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -18,6 +18,9 @@ from auth_server.canonical import canonical_json, utc_text
 
 GENESIS: Final = "0" * 64
 """Stands before the first row."""
+
+RESTORE: Final = "restore"
+"""The kind of a checkpoint with which an administrator accepted a restored database."""
 
 _SIGNED_AS: Final = b"4auth audit checkpoint v1\n"
 
@@ -48,6 +51,19 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """An administrator's word that an older database was put back on purpose.
+
+    Checkpoints on earlier lines, of rows after `kept`, hold no more; `given_up` is the newest of
+    them. `line` is the place in the file that it was signed for: a copy elsewhere counts for nothing.
+    """
+
+    kept: int
+    given_up: Head
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The server's word that its log had `sequence` rows and ended in `head`. `line` is its place in the file."""
 
@@ -57,11 +73,25 @@ class Checkpoint:
     key_id: str
     signature: bytes
     line: int = 0
+    restore: Restore | None = None
+
+    def members(self) -> dict[str, object]:
+        """All but the signature, as it stands in the file; an ordinary checkpoint has no kind."""
+        members: dict[str, object] = {
+            "sequence": self.sequence,
+            "head": self.head,
+            "ts_utc": self.ts_utc,
+            "key_id": self.key_id,
+        }
+        if self.restore is not None:
+            given_up = self.restore.given_up
+            members |= {"kind": RESTORE, "kept": self.restore.kept, "line": self.restore.line}
+            members |= {"old_sequence": given_up.sequence, "old_head": given_up.row_hash}
+        return members
 
     def signed_bytes(self) -> bytes:
         """What the Ed25519 signature is over."""
-        members = {"sequence": self.sequence, "head": self.head, "ts_utc": self.ts_utc, "key_id": self.key_id}
-        return _SIGNED_AS + canonical_json(members).encode()
+        return _SIGNED_AS + canonical_json(self.members()).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +100,11 @@ class DamagedLine:
 
     line: int
     why: str
+
+
+def holds(made: Checkpoint, restores: Iterable[Checkpoint]) -> bool:
+    """Whether none of the restores that stand after a checkpoint has given it up."""
+    return all(made.sequence <= later.restore.kept for later in restores if later.restore and later.line > made.line)
 
 
 def detail_hash(salt: bytes, detail: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from auth_server.audit_chain import GENESIS, AuditRow, Checkpoint, DamagedLine, Head, detail_hash, row_hash
+from auth_server.audit_chain import GENESIS, AuditRow, Checkpoint, DamagedLine, Head, detail_hash, holds, row_hash
 from auth_server.errors import StoreError
 from auth_server.keyring import key_id
 
@@ -57,14 +57,18 @@ class ChainReport:
 
 
 def verify_chain(
-    rows: Iterable[AuditRow], checkpoints: Iterable[Checkpoint | DamagedLine], public_key: Ed25519PublicKey
+    rows: Iterable[AuditRow],
+    checkpoints: Iterable[Checkpoint | DamagedLine],
+    public_key: Ed25519PublicKey,
+    restores: Iterable[Checkpoint] = (),
 ) -> ChainReport:
     """Check every row, in ascending order, and every checkpoint, in the order of the file.
 
-    Both are streamed. The checkpoints are begun before the rows, so that one written meanwhile
-    does not look like a row that is missing.
+    `restores` are those of the checkpoints that accept a restore, told beforehand because they
+    concern the lines above them; the report's notes tell each. Rows and checkpoints are streamed,
+    and the checkpoints begun first, so that one written meanwhile does not look like a row that is missing.
     """
-    anchors = _Anchors(checkpoints, public_key)
+    anchors = _Anchors(checkpoints, public_key, restores)
     links = _Links(anchors)
     try:
         for row in rows:
@@ -153,15 +157,25 @@ def _missing(last: int, found: int) -> str:
     return f"{gap}: row {found} follows {_before(last)}"
 
 
+def _is_in_its_place(made: Checkpoint) -> bool:
+    return made.restore is None or made.restore.line == made.line
+
+
 class _Anchors:
     """Walks the checkpoints beside the rows."""
 
-    def __init__(self, lines: Iterable[Checkpoint | DamagedLine], public_key: Ed25519PublicKey) -> None:
+    def __init__(
+        self,
+        lines: Iterable[Checkpoint | DamagedLine],
+        public_key: Ed25519PublicKey,
+        restores: Iterable[Checkpoint],
+    ) -> None:
         self.findings = _Findings()
         self.notes: list[str] = []
         self.proved_to = 0
         self._public_key = public_key
         self._key_id = key_id(public_key)
+        self._restores = [made for made in restores if self._has_signature(made) and _is_in_its_place(made)]
         self._seen = 0
         self._good = self._walk(lines)
         self._next = next(self._good, None)
@@ -208,11 +222,16 @@ class _Anchors:
                 self.notes.append(f"checkpoint line {line.line} is not whole ({line.why}) and was passed over")
             elif not self._is_signed(line):
                 continue
+            elif not _is_in_its_place(line):
+                self._report_copy(line)
+            elif not holds(line, self._restores):
+                self._note(line)
             elif line.sequence < last.sequence:
                 self._report_step_back(last, line)
             else:
                 if line.sequence == last.sequence and line.head != last.head:
                     self._report_two_heads(last, line)
+                self._note(line)
                 self._seen += 1
                 last = line
                 yield line
@@ -224,12 +243,27 @@ class _Anchors:
             )
             self.findings.add(None, what)
             return False
-        try:
-            self._public_key.verify(made.signature, made.signed_bytes())
-        except (InvalidSignature, ValueError):
+        if not self._has_signature(made):
             self.findings.add(None, f"checkpoint line {made.line} is forged or was changed: its signature is wrong")
             return False
         return True
+
+    def _has_signature(self, made: Checkpoint) -> bool:
+        try:
+            self._public_key.verify(made.signature, made.signed_bytes())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def _note(self, made: Checkpoint) -> None:
+        if made.restore is None:
+            return
+        kept, given_up = made.restore.kept, made.restore.given_up
+        self.notes.append(
+            f"checkpoint line {made.line}: a restored database was accepted on {made.ts_utc}. What was signed of rows "
+            f"{kept + 1} to {given_up.sequence} (head {given_up.row_hash}) was given up; the log went on from row "
+            f"{kept} to row {made.sequence} (head {made.head})"
+        )
 
     def _report_step_back(self, last: Checkpoint, line: Checkpoint) -> None:
         what = (
@@ -237,6 +271,10 @@ class _Anchors:
             "of the database was put back and written on, or the lines were reordered"
         )
         self.findings.add(line.sequence, what)
+
+    def _report_copy(self, line: Checkpoint) -> None:
+        what = f"checkpoint line {line.line} accepts a restore and was signed for another line: it was copied or moved"
+        self.findings.add(None, what)
 
     def _report_two_heads(self, last: Checkpoint, line: Checkpoint) -> None:
         what = f"checkpoint lines {last.line} and {line.line} disagree about row {line.sequence}: there are two logs"

@@ -17,6 +17,7 @@ AuthServerError
 ├── PasswordRefused              a new password breaks a rule of the policy; carries the rule
 ├── FaceUnusable                a picture cannot be enrolled; carries its index, the hint and the problem
 └── StoreError                   the store cannot be opened, read or written
+    └── LogRolledBack            the audit log is not the one that was signed
 """
 
 from collections.abc import Mapping
@@ -54,6 +55,10 @@ class PasswordRefused(AuthServerError):
 
 class StoreError(AuthServerError):
     """The store cannot be opened, read or written."""
+
+
+class LogRolledBack(StoreError):
+    """The audit log lacks a signed row or has another in its place; the message says what to do."""
 
 
 class RequestRefused(AuthServerError):

@@ -31,6 +31,8 @@ def readiness(services: Services) -> dict[str, str]:
     except Exception as error:  # whatever the driver raises, the answer is "not ready"
         faults["store"] = type(error).__name__
     status = services.time.status()
+    if services.housekeeping.log_fault is not None:
+        faults["audit"] = services.housekeeping.log_fault
     if status.state == "wrong":
         faults["clock"] = f"off by {status.offset_s} s"
     return faults
@@ -38,6 +40,8 @@ def readiness(services: Services) -> dict[str, str]:
 
 class _Handler(BaseHTTPRequestHandler):
     server: "HealthServer"
+    timeout = 5
+    """Seconds for which a connection may be silent; each takes a thread."""
 
     def do_GET(self) -> None:
         if self.path == "/livez":

@@ -10,9 +10,10 @@ import structlog
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
-from auth_server.errors import StoreError
+from auth_server.errors import LogRolledBack, Unavailable
 from auth_server.incidents import report_incident
 from auth_server.lockouts import Lockouts
+from auth_server.metrics import INCIDENTS
 from auth_server.timesource import TimeSource
 
 log = structlog.get_logger(__name__)
@@ -30,9 +31,21 @@ class Housekeeping:
     every_s: float
     _stop: Event = field(default_factory=Event)
     _threads: list[Thread] = field(default_factory=list)
+    _faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def log_fault(self) -> str | None:
+        """Why the log is known not to be the one that was signed, as of the last round; else None."""
+        return self._faults.get("audit")
+
+    def require_signed_log(self) -> None:
+        """Raise Unavailable while the log has a fault: codes are unused and accounts enabled in it that must not be."""
+        if self.log_fault is not None:
+            raise Unavailable("the audit log is not the one that was signed", retry_after_s=max(1, int(self.every_s)))
 
     def start(self) -> None:
-        """Begin the rounds in the background."""
+        """Look at the log once, then begin the rounds in the background."""
+        self._do("checkpoint", lambda: self._checkpoint(self.time.now()))
         thread = Thread(target=self._rounds, name="housekeeping", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -52,17 +65,24 @@ class Housekeeping:
             "lockouts": lambda: self.lockouts.prune(now),
         }
         for name, chore in chores.items():
-            try:
-                chore()
-            except Exception as error:  # whatever it was, logins go on
-                report_incident(log, error, chore=name)
+            self._do(name, chore)
+
+    def _do(self, name: str, chore: Callable[[], object]) -> None:
+        try:
+            chore()
+        except Exception as error:  # whatever it was, the other chores are done
+            INCIDENTS.inc()
+            why = {"why": str(error)} if isinstance(error, LogRolledBack) else {}
+            report_incident(log, error, chore=name, **why)
 
     def _checkpoint(self, now: datetime) -> None:
+        """Sign what was written. A fault of the log is remembered until a round finds it whole."""
         try:
-            self.checkpoints.write(self.audit.head(), now)
-        except StoreError:
-            # Another worker may have signed a newer row since we looked. If the log was cut, this fails too.
-            self.checkpoints.write(self.audit.head(), now)
+            self.checkpoints.write(self.audit, now)
+        except LogRolledBack as error:
+            self._faults["audit"] = str(error)
+            raise
+        self._faults.pop("audit", None)
 
     def _rounds(self) -> None:
         self.run()

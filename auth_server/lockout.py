@@ -1,7 +1,8 @@
 """When failures lock: a pure rule over stored counters.
 
-Five tries are free. Each failure from the fifth on doubles a wait of 30 s, up to one hour. Fifty
-failures in a row switch the face factor off, a hundred the account, until an admin acts
+Five tries are free. Each failure from the fifth on doubles a wait of 30 s, up to one hour; after a
+week without one, waiting begins anew, for names with and without an account alike. Fifty failures
+in a row, however far apart, switch the face factor off, a hundred the account, until an admin acts
 (NIST SP 800-63B, 3.2.2, caps consecutive failures at 100).
 """
 
@@ -14,6 +15,9 @@ FREE_FAILURES: Final = 5
 
 FIRST_WAIT_S: Final = 30
 LONGEST_WAIT_S: Final = 3600
+FORGOTTEN_AFTER_S: Final = 7 * 24 * 3600
+"""A counter whose last failure is longer ago counts for no wait any more."""
+
 FACE_DISABLED_FROM: Final = 50
 ACCOUNT_DISABLED_FROM: Final = 100
 
@@ -44,16 +48,23 @@ def wait_s(failures: int) -> int:
     return min(LONGEST_WAIT_S, FIRST_WAIT_S << min(failures - FREE_FAILURES, _LAST_DOUBLING))
 
 
-def decide(pair: Counter, overall: Counter) -> Ruling:
+def is_forgotten(counter: Counter, now: datetime) -> bool:
+    """Whether waiting begins anew, as if the counter had never been; failures for the caps stay."""
+    last = counter.last_failure_at
+    return last is not None and now - last > timedelta(seconds=FORGOTTEN_AFTER_S)
+
+
+def decide(pair: Counter, overall: Counter, in_a_row: int) -> Ruling:
     """Judge a name's counter at one kiosk together with the one over all its own kiosks.
 
-    The later lock holds. Where the kiosk is not the person's own, pass an empty `overall`.
+    The later lock holds. `in_a_row` are all failures at its own kiosks since the last success, for
+    the caps. Where the kiosk is not the person's own, pass an empty `overall` and 0.
     """
     locks = [lock for counter in (pair, overall) if (lock := _locked_until(counter)) is not None]
     return Ruling(
         locked_until=max(locks, default=None),
-        face_disabled=overall.failures >= FACE_DISABLED_FROM,
-        account_disabled=overall.failures >= ACCOUNT_DISABLED_FROM,
+        face_disabled=in_a_row >= FACE_DISABLED_FROM,
+        account_disabled=in_a_row >= ACCOUNT_DISABLED_FROM,
     )
 
 

@@ -1,34 +1,35 @@
 """Stored failure counters. A failure is counted before the factors run, and taken back if it was none.
 
 So parallel guesses cannot outrun the limit, and a crash leaves a counted failure. Names that no
-account has are counted like all others.
+account has are counted like all others, and what a wait depends on is forgotten alike.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from auth_server.accounts import Accounts
-from auth_server.lockout import Counter, Ruling, decide
+from auth_server.lockout import FORGOTTEN_AFTER_S, Counter, Ruling, decide, is_forgotten
 from auth_server.store.database import Database
-from auth_server.store.models import LOCKOUTS, OVER_ALL, USERS
+from auth_server.store.models import IN_A_ROW, LOCKOUTS, OVER_ALL, USERS
 
-UNKNOWN_KEPT_S: Final = 7 * 24 * 3600
-"""How long the counter of a name without an account is kept after its last failure."""
+CLOCK_STEP_S: Final = 60
+"""A last failure further ahead of now than this was counted before the clock was set back; one
+nearer was counted by a request that read the clock later and came first."""
 
 _FOR_NAME = LOCKOUTS.c.username == bindparam("name")
 _ONE = (_FOR_NAME, LOCKOUTS.c.kiosk_id == bindparam("place"))
 _COUNTERS = select(
     LOCKOUTS.c.kiosk_id, LOCKOUTS.c.failures, LOCKOUTS.c.first_failure_at, LOCKOUTS.c.last_failure_at
-).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL]))
+).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
 _FIRST = insert(LOCKOUTS)
-_COUNT = update(LOCKOUTS).where(*_ONE).values(failures=LOCKOUTS.c.failures + 1, last_failure_at=bindparam("now"))
+_COUNT = update(LOCKOUTS).where(*_ONE).values(failures=LOCKOUTS.c.failures + 1, last_failure_at=bindparam("last"))
 _MEND_CLOCK = (
     update(LOCKOUTS)
-    .where(_FOR_NAME, LOCKOUTS.c.last_failure_at > bindparam("now"))
+    .where(_FOR_NAME, LOCKOUTS.c.last_failure_at > bindparam("latest"))
     .values(last_failure_at=bindparam("now"))
 )
 _RELEASE = (
@@ -43,10 +44,12 @@ _RELEASE = (
     )
 )
 _DROP_EMPTY = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.failures <= 0)
-_CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL]))
+_CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
 _CLEAR_ALL = delete(LOCKOUTS).where(_FOR_NAME)
+_FORGET = delete(LOCKOUTS).where(*_ONE)
 _PRUNE = delete(LOCKOUTS).where(
-    LOCKOUTS.c.last_failure_at < bindparam("before"), LOCKOUTS.c.username.not_in(select(USERS.c.username))
+    LOCKOUTS.c.last_failure_at < bindparam("before"),
+    or_(LOCKOUTS.c.kiosk_id != IN_A_ROW, LOCKOUTS.c.username.not_in(select(USERS.c.username))),
 )
 _NOBODY: Final = Counter()
 
@@ -104,14 +107,17 @@ class Lockouts:
             stored = _read(session.connection(), username, kiosk_id, now)
             pair = stored.get(kiosk_id)
             overall = stored.get(OVER_ALL) if is_own_kiosk else None
-            ruling = decide(pair.counter if pair else _NOBODY, overall.counter if overall else _NOBODY)
+            in_a_row = stored.get(IN_A_ROW) if is_own_kiosk else None
+            ruling = decide(_counter(pair), _counter(overall), _counter(in_a_row).failures)
             if ruling.face_disabled:
                 Accounts.disable_face(session, username)
             if ruling.account_disabled:
                 Accounts.disable(session, username)
             if ruling.locked_until is not None and now < ruling.locked_until:
                 return LockedUntil(ruling.locked_until, ruling)
-            places = {kiosk_id: pair, OVER_ALL: overall} if is_own_kiosk else {kiosk_id: pair}
+            places = {kiosk_id: pair}
+            if is_own_kiosk:
+                places |= {OVER_ALL: overall, IN_A_ROW: in_a_row}
             counted = tuple(
                 _count(session.connection(), username, place, known, now) for place, known in places.items()
             )
@@ -149,18 +155,33 @@ class Lockouts:
             return Accounts.enable(session, username)
 
     def prune(self, now: datetime) -> int:
-        """Forget counters of names without an account, a week after the last failure; returns how many."""
+        """Forget counters a week after the last failure, save an account's for the caps; returns how many.
+
+        No answer depends on when it runs, because `reserve` takes such counters for forgotten.
+        """
         with self._database.transaction() as session:
-            before = now - timedelta(seconds=UNKNOWN_KEPT_S)
+            before = now - timedelta(seconds=FORGOTTEN_AFTER_S)
             return session.connection().execute(_PRUNE, {"before": before}).rowcount
+
+
+def _counter(stored: _Stored | None) -> Counter:
+    return stored.counter if stored else _NOBODY
 
 
 def _read(connection: Connection, username: str, kiosk_id: str, now: datetime) -> dict[str, _Stored]:
     rows = connection.execute(_COUNTERS, {"name": username, "place": kiosk_id}).all()
-    if any(last > now for _, _, _, last in rows):
+    latest = now + timedelta(seconds=CLOCK_STEP_S)
+    if any(last > latest for _, _, _, last in rows):
         # The clock was set back. Waiting begins again from now, instead of lasting as long as the step.
-        connection.execute(_MEND_CLOCK, {"name": username, "now": now})
-    return {place: _Stored(Counter(failures, min(last, now)), first) for place, failures, first, last in rows}
+        connection.execute(_MEND_CLOCK, {"name": username, "now": now, "latest": latest})
+    stored = {}
+    for place, failures, first, last in rows:
+        counter = Counter(failures, now if last > latest else last)
+        if place != IN_A_ROW and is_forgotten(counter, now):
+            connection.execute(_FORGET, {"name": username, "place": place})
+        else:
+            stored[place] = _Stored(counter, first)
+    return stored
 
 
 def _count(connection: Connection, username: str, place: str, known: _Stored | None, now: datetime) -> Counted:
@@ -174,5 +195,7 @@ def _count(connection: Connection, username: str, place: str, known: _Stored | N
         }
         connection.execute(_FIRST, values)
         return Counted(place, first=now, previous=now)
-    connection.execute(_COUNT, {"name": username, "place": place, "now": now})
-    return Counted(place, first=known.first, previous=known.counter.last_failure_at or now)
+    previous = known.counter.last_failure_at or now
+    # A request that read the clock earlier and came later must not shorten a wait.
+    connection.execute(_COUNT, {"name": username, "place": place, "last": max(previous, now)})
+    return Counted(place, first=known.first, previous=previous)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check_start(settings: "ServerSettings") -> None:
     """Refuse here, in one sentence, what would otherwise fail in each worker."""
     from auth_server import bootstrap
+    from auth_server.audit import AuditLog
+    from auth_server.checkpoints import Checkpoints, check_log
     from auth_server.face import models
     from auth_server.key_files import read_key_file
     from auth_server.keyring import Keyring
@@ -97,7 +99,9 @@ def _check_start(settings: "ServerSettings") -> None:
     from auth_server.tls import server_context
 
     bootstrap.refuse_loose_threshold(settings)
-    open_database(settings.store.database, Keyring.load(settings.store.keys)).close()
+    keyring = Keyring.load(settings.store.keys)
+    with closing(open_database(settings.store.database, keyring)) as database:
+        check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit_key))
     models.check(settings.face.models)
     read_key_file(settings.listen.tls_key)
     try:

@@ -10,8 +10,10 @@ import click
 
 from auth_server.audit import AuditLog, AuditRow, ChainReport, RowFilter, verify_chain
 from auth_server.audit_detail import shown
-from auth_server.checkpoints import Checkpoints
-from provisioning.desk import Desk, pass_desk, shared_options
+from auth_server.checkpoints import Checkpoints, check_log
+from auth_server.errors import LogRolledBack
+from provisioning.act import Act, perform
+from provisioning.desk import Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.errors import EXIT_REFUSED, Refused
 from provisioning.params import KIOSK_ID, TIME, USERNAME
 
@@ -124,12 +126,60 @@ def verify(context: click.Context) -> None:
     """
     desk: Desk = context.ensure_object(Desk)
     with desk.site() as opened:
-        checkpoints = Checkpoints(opened.settings.store.checkpoints, opened.keyring.audit_key)
+        checkpoints = _checkpoints(opened)
         rows = _with_progress(AuditLog(opened.database).chain())
-        report = verify_chain(rows, checkpoints.read(), opened.keyring.audit_key.public_key())
+        key = opened.keyring.audit_key.public_key()
+        report = verify_chain(rows, checkpoints.read(), key, checkpoints.restores())
     _tell(desk, report)
     if not report.ok:
         context.exit(EXIT_REFUSED)
+
+
+@audit.command("accept-restore")
+@yes_option
+@shared_options
+@pass_desk
+def accept_restore(desk: Desk, yes: bool) -> None:
+    """Say that an older database was put back on purpose, so that people are let in again.
+
+    The rows signed since that copy was made are given up: their codes work again, and accounts
+    disabled since then are enabled. `audit verify` reports it for ever.
+
+    \b
+    Example:
+      4auth-provision audit accept-restore
+    """
+    with desk.site() as opened:
+        log, checkpoints = AuditLog(opened.database), _checkpoints(opened)
+        fault = _fault(log, checkpoints)
+        if fault is not None:
+            desk.output.warn(fault)
+            desk.confirm("Was this database restored on purpose? What was signed since is given up.", is_agreed=yes)
+        newest, head = checkpoints.newest(), log.head()
+        detail = {"restored": _place(*head), "given_up": _place(newest.sequence, newest.head) if newest else None}
+        with perform(opened.database, Act("admin.audit.accept_restore", desk.now(), detail=detail)):
+            if fault is None:
+                raise Refused("the audit log is the one that was signed: there is no restore to accept")
+        made = checkpoints.accept_restore(log, desk.now())
+        every_s = opened.settings.store.checkpoint_every_s
+    desk.output.say(f"Accepted: the log goes on from row {head.sequence}. A running server knows within {every_s:g} s.")
+    desk.output.result({**detail, "head": _place(made.sequence, made.head)})
+
+
+def _checkpoints(opened: Site) -> Checkpoints:
+    return Checkpoints(opened.settings.store.checkpoints, opened.keyring.audit_key)
+
+
+def _fault(log: AuditLog, checkpoints: Checkpoints) -> str | None:
+    try:
+        check_log(log, checkpoints)
+    except LogRolledBack as error:
+        return str(error)
+    return None
+
+
+def _place(row: int, row_hash: str) -> dict[str, object]:
+    return {"row": row, "hash": row_hash}
 
 
 def _with_progress(rows: Iterator[AuditRow]) -> Iterator[AuditRow]:
@@ -146,7 +196,7 @@ def _tell(desk: Desk, report: ChainReport) -> None:
     if report.finding_count > len(report.findings):
         out.warn(f"and {report.finding_count - len(report.findings)} findings more")
     for note in report.notes:
-        out.say(f"Note: {note}")
+        out.warn(f"NOTE: {note}")
     if report.ok:
         out.say(f"The log is whole: {report.rows} rows, each following from the one before.")
     else:
@@ -159,7 +209,7 @@ def _tell(desk: Desk, report: ChainReport) -> None:
         {
             "ok": report.ok,
             "rows": report.rows,
-            "head": {"row": report.head.sequence, "hash": report.head.row_hash},
+            "head": _place(*report.head),
             "proved_to": report.proved_to,
             "unsigned_rows": report.unsigned_rows,
             "erased": report.erased,

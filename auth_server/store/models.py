@@ -15,6 +15,9 @@ from auth_server.store.types import EvidenceDateTime, UtcDateTime
 OVER_ALL = "*"
 """Stands for all of a person's own kiosks in `lockouts`; no kiosk id can be spelt so."""
 
+IN_A_ROW = "**"
+"""Like `OVER_ALL`, but the count that is never begun anew by the passing of time."""
+
 AUDIT_NAME_MAX_CHARS = USERNAME_MAX_CHARS + 1
 """A name that was cut for the audit log carries one more character, which says so."""
 
@@ -99,7 +102,7 @@ class RequestNonce(Base):
 
 
 class LockoutRow(Base):
-    """Consecutive failures of a name at one kiosk, or `OVER_ALL` its own ones; names may be unknown."""
+    """Consecutive failures of a name at one kiosk or at its own ones; names may be unknown."""
 
     __tablename__ = "lockouts"
 

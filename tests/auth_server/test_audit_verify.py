@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_server.audit import AuditLog
-from auth_server.audit_chain import GENESIS, AuditRow, Checkpoint, DamagedLine, detail_hash, row_hash
+from auth_server.audit_chain import GENESIS, AuditRow, Checkpoint, DamagedLine, Head, Restore, detail_hash, row_hash
 from auth_server.audit_verify import FINDINGS_MAX, ChainReport, verify_chain
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
@@ -287,6 +287,83 @@ class TestRolledBack:
         assert "checkpoint line 2 is of row 3, after one of row 5" in report.findings[0].what
 
 
+def restore(
+    rows: list[AuditRow], sequence: int, kept: int, given_up: AuditRow, line: int, key: Ed25519PrivateKey = KEY
+) -> Checkpoint:
+    made = sign(sequence, rows[sequence - 1].row_hash, line, key)
+    draft = replace(made, restore=Restore(kept, Head(given_up.id, given_up.row_hash), line))
+    return replace(draft, signature=key.sign(draft.signed_bytes()))
+
+
+class TestAcceptedRestore:
+    """An administrator has said that the older copy was put back on purpose."""
+
+    @given(lengths, st.data())
+    def test_it_is_whole_again_and_told_for_ever(self, count: int, data: st.DataObject):
+        rows = make_log(count)
+        kept = data.draw(st.integers(0, count - 1))
+        grown = data.draw(st.integers(kept + 1, count + 5))
+        later = make_log(grown + data.draw(st.integers(0, 4)), "later", begin=rows[:kept])
+        made = restore(later, grown, kept, rows[-1], count + 2)
+        lines = [*anchors(rows, *range(count + 1)), made, sign(len(later), later[-1].row_hash, count + 3)]
+        report = verify_chain(later, lines, KEY.public_key(), [made])
+        assert report.findings == () and report.ok
+        assert report.proved_to == len(later)
+        assert len(report.notes) == 1
+        for told in (f"rows {kept + 1} to {count} ", rows[-1].row_hash, later[grown - 1].row_hash, "2026-11-22T10:00"):
+            assert told in report.notes[0]
+
+    @pytest.fixture
+    def story(self) -> tuple[list[AuditRow], list[Checkpoint]]:
+        """Six rows, signed at 2, 4 and 6; a copy of four was put back, accepted at row 5 and signed at 8."""
+        rows = make_log(6)
+        later = make_log(8, "later", begin=rows[:4])
+        made = restore(later, 5, 4, rows[5], 4)
+        return later, [*anchors(rows, 2, 4, 6), made, sign(8, later[7].row_hash, 5)]
+
+    def check(self, rows: list[AuditRow], lines: list[Checkpoint]) -> ChainReport:
+        return verify_chain(rows, lines, KEY.public_key(), [line for line in lines if line.restore])
+
+    def test_what_it_kept_is_still_proved(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        assert self.check(later, lines).ok
+        forged = make_log(4, "mallory", begin=later[:2])
+        assert self.check([*forged, *later[4:]], lines).first_bad_row == 4
+
+    def test_what_came_after_is_proved(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        forged = make_log(8, "mallory", begin=later[:4])
+        assert self.check(forged, lines).first_bad_row == 5
+        assert self.check(later[:6], lines).first_bad_row == 7
+
+    def test_a_copy_of_it_further_down_gives_up_nothing(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        copy = replace(lines[3], line=6)
+        forged = make_log(9, "mallory", begin=later[:5])
+        report = self.check(forged, [*lines, copy])
+        assert report.first_bad_row == 8
+        assert "checkpoint line 6 accepts a restore and was signed for another line" in report.findings[-1].what
+
+    def test_one_of_another_key_gives_up_nothing(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
+        forged = restore(later, 8, 0, later[7], 6, stranger)
+        claimed = replace(forged, key_id=key_id(KEY.public_key()))
+        for line in (forged, claimed):
+            assert self.check(make_log(8, "mallory"), [*lines, line]).first_bad_row == 2
+
+    def test_without_it_the_log_is_not_whole(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        assert self.check(later, [*lines[:3], lines[4]]).first_bad_row == 6
+
+    def test_a_second_one_gives_up_the_first(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+        later, lines = story
+        third = make_log(4, "third", begin=later[:2])
+        report = self.check(third, [*lines, restore(third, 3, 2, later[7], 6)])
+        assert report.ok and report.proved_to == 3
+        assert len(report.notes) == 2
+
+
 class TestForked:
     """There are two logs."""
 
@@ -391,7 +468,7 @@ class TestOnTheStore:
         for _ in range(2):
             for _ in range(4):
                 audit.record(self.ENTRY, now)
-            made.write(audit.head(), now)
+            made.write(audit, now)
         return made
 
     def _check(self, database: Database, keyring: Keyring, checkpoints: Checkpoints) -> ChainReport:
@@ -442,9 +519,11 @@ class TestOnTheStore:
         assert self._check(database, keyring, checkpoints).first_bad_row == 7
         audit = AuditLog(database)
         with pytest.raises(StoreError, match="older copy"):
-            checkpoints.write(audit.head(), now)
+            checkpoints.write(audit, now)
         for _ in range(3):
             audit.record(self.ENTRY, now)
+        with pytest.raises(StoreError, match=r"row 8 .*older copy"):
+            checkpoints.write(audit, now)
         report = self._check(database, keyring, checkpoints)
         assert report.first_bad_row == 8
         assert "written anew" in report.findings[0].what

@@ -10,7 +10,7 @@ import pytest
 
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
-from auth_server.health import HealthServer, readiness
+from auth_server.health import HealthServer, _Handler, readiness
 from auth_server.settings import HealthSettings
 from auth_server.timesource import TimeStatus
 
@@ -19,12 +19,17 @@ from auth_server.timesource import TimeStatus
 def services(database):
     """What readiness looks at: a real store, and a clock whose status a test sets."""
     status = TimeStatus("unverified", "no sources are set")
-    return SimpleNamespace(database=database, audit=AuditLog(database), time=SimpleNamespace(status=lambda: status))
+    return SimpleNamespace(
+        database=database,
+        audit=AuditLog(database),
+        time=SimpleNamespace(status=lambda: status),
+        housekeeping=SimpleNamespace(log_fault=None),
+    )
 
 
 @pytest.fixture
-def get(services, tmp_path, monkeypatch):
-    """Asks a running health server; returns status, content type and text."""
+def health_port(services, tmp_path, monkeypatch):
+    """Where a health server runs."""
     folder = tmp_path / "metrics"
     folder.mkdir()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
@@ -33,16 +38,22 @@ def get(services, tmp_path, monkeypatch):
         port = probe.getsockname()[1]
     server = HealthServer(HealthSettings(port=port), services)
     server.start()
+    yield port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def get(health_port):
+    """Asks the health server; returns status, content type and text."""
 
     def ask(path, method="GET"):
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", health_port, timeout=10)) as connection:
             connection.request(method, path)
             reply = connection.getresponse()
             return reply.status, reply.headers["Content-Type"], reply.read().decode()
 
-    yield ask
-    server.shutdown()
-    server.server_close()
+    return ask
 
 
 def off_by_an_hour():
@@ -62,6 +73,11 @@ def test_a_clock_that_nobody_could_check_does_not_stop_the_service(services, sta
 def test_a_wrong_clock_is_a_reason_not_to_be_ready(services):
     services.time.status = off_by_an_hour
     assert readiness(services) == {"clock": "off by 3600.0 s"}
+
+
+def test_a_log_that_was_rolled_back_is_a_reason(services):
+    services.housekeeping.log_fault = "row 7 of the audit log is not the one signed"
+    assert readiness(services) == {"audit": "row 7 of the audit log is not the one signed"}
 
 
 def test_a_store_that_was_removed_is_a_reason_although_it_is_still_open(services, database):
@@ -105,6 +121,14 @@ def test_an_unready_worker_is_alive_and_says_why(get, services):
 )
 def test_nothing_else_is_on_the_port(get, method, path, status):
     assert get(path, method)[0] == status
+
+
+def test_a_connection_that_says_nothing_is_dropped(health_port, monkeypatch):
+    """Each holds a thread: 2,000 of them could be opened and left."""
+    assert _Handler.timeout == 5
+    monkeypatch.setattr(_Handler, "timeout", 0.05)  # the same, sooner
+    with socket.create_connection(("127.0.0.1", health_port), timeout=10) as idle:
+        assert idle.recv(1) == b""
 
 
 def test_two_workers_share_the_port(services):

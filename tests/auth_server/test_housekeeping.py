@@ -2,10 +2,12 @@
 
 import threading
 import time
+from dataclasses import asdict
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from auth_contract.actions import Action
 from auth_server.attempts import Attempts
@@ -13,9 +15,11 @@ from auth_server.audit import AuditLog, verify_chain
 from auth_server.bootstrap import new_token
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
+from auth_server.errors import Unavailable
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
+from auth_server.store.models import ACCESS_LOGS
 
 
 def entry(reason="denied"):
@@ -34,11 +38,11 @@ def checkpoints(tmp_path, keyring):
 
 @pytest.fixture
 def housekeeping(database, audit, checkpoints, now):
-    def make(*, every_s=3600.0, audit=audit, at=now):
+    def make(*, every_s=3600.0, audit=audit, at=now, attempts=None):
         return Housekeeping(
             audit=audit,
             checkpoints=checkpoints,
-            attempts=Attempts(database, new_token),
+            attempts=attempts or Attempts(database, new_token),
             lockouts=Lockouts(database),
             time=SimpleNamespace(now=lambda: at),
             every_s=every_s,
@@ -99,39 +103,96 @@ def test_what_has_expired_is_forgotten(database, housekeeping, now):
     assert attempts.prune(now + timedelta(hours=2)) == 0, "the round left something to forget"
 
 
-class Overtaken:
-    """An audit log as one worker sees it when another signs a newer row just after it looked."""
-
-    def __init__(self, audit, other, now):
-        self._audit, self._other, self._now = audit, other, now
-
-    def head(self):
-        seen = self._audit.head()
-        if self._other is not None:
-            other, self._other = self._other, None
-            self._audit.record(entry(), self._now)
-            other.run()
-        return seen
+def rolled_back(database, rows):
+    """An older copy of the database is put back: what was written after so many rows is gone."""
+    with database.transaction() as session:
+        session.connection().exec_driver_sql("DELETE FROM access_logs WHERE id > ?", (rows,))
 
 
-def test_being_overtaken_by_another_worker_is_no_fault(housekeeping, audit, checkpoints, now, incidents):
-    audit.record(entry(), now)
-    keeper = housekeeping(audit=Overtaken(audit, housekeeping(), now))
+def incidents_counted():
+    return REGISTRY.get_sample_value("fourauth_incidents_total")
+
+
+@pytest.fixture
+def signed(housekeeping, audit, now):
+    """A keeper that has signed three rows."""
+    for _ in range(3):
+        audit.record(entry(), now)
+    keeper = housekeeping()
     keeper.run()
-    assert signed_rows(checkpoints) == [2]
-    assert incidents == []
+    return keeper
 
 
-def test_a_log_behind_its_checkpoints_is_reported_and_never_signed(
-    database, housekeeping, audit, checkpoints, now, incidents
+@pytest.mark.parametrize("written_since", [0, 1, 2, 5])
+def test_a_log_that_was_rolled_back_is_never_signed_however_far_it_grows(
+    database, signed, audit, checkpoints, now, incidents, written_since
 ):
+    rolled_back(database, 1)
+    for _ in range(written_since):
+        audit.record(entry(), now)
+    before = incidents_counted()
+    signed.run()
+    signed.run()
+    assert signed_rows(checkpoints) == [3]
+    assert [found["chore"] for found in incidents] == ["checkpoint"] * 2
+    assert all("audit accept-restore" in found["why"] for found in incidents)
+    assert incidents_counted() == before + 2
+    assert "audit accept-restore" in signed.log_fault
+    with pytest.raises(Unavailable, match="not the one that was signed") as refused:
+        signed.require_signed_log()
+    assert refused.value.retry_after_s == 3600
+
+
+def test_a_log_without_a_fault_keeps_nobody_out(signed):
+    assert signed.log_fault is None
+    signed.require_signed_log()
+
+
+def test_the_fault_is_known_before_the_first_request(database, signed, housekeeping):
+    rolled_back(database, 1)
+    keeper = housekeeping(attempts=SimpleNamespace(prune=lambda now: None))
+    keeper.start()
+    assert keeper.log_fault is not None
+    keeper.stop()
+
+
+def test_the_right_database_put_back_ends_it(database, signed, audit, now):
+    rows = list(audit.chain())
+    rolled_back(database, 1)
+    signed.run()
+    with database.transaction() as session:
+        session.execute(ACCESS_LOGS.insert(), [asdict(row) for row in rows[1:]])
+    signed.run()
+    assert signed.log_fault is None
+
+
+def test_accepting_the_restore_ends_it(database, signed, audit, checkpoints, keyring, now):
+    rolled_back(database, 1)
+    signed.run()
+    checkpoints.accept_restore(audit, now)
+    signed.run()
+    assert signed.log_fault is None
     audit.record(entry(), now)
-    audit.record(entry(), now)
-    housekeeping().run()
-    older = SimpleNamespace(head=lambda: type(audit.head())(1, "0" * 64))
-    housekeeping(audit=older).run()
-    assert signed_rows(checkpoints) == [2]
-    assert [found["chore"] for found in incidents] == ["checkpoint"]
+    signed.run()
+    assert signed_rows(checkpoints) == [3, 1, 2]
+    report = verify_chain(audit.chain(), checkpoints.read(), keyring.audit_key.public_key(), checkpoints.restores())
+    assert report.ok and report.proved_to == 2
+
+
+def test_another_fault_meanwhile_does_not_clear_it_and_alone_keeps_nobody_out(database, signed, tmp_path):
+    file, aside = tmp_path / "audit.jsonl", tmp_path / "aside"
+    file.rename(aside)
+    file.mkdir()
+    signed.run()
+    assert signed.log_fault is None, "the disk is not the log"
+    file.rmdir()
+    aside.rename(file)
+    rolled_back(database, 1)
+    signed.run()
+    file.rename(aside)
+    file.mkdir()
+    signed.run()
+    assert signed.log_fault is not None
 
 
 def test_a_fault_does_not_end_the_rounds(housekeeping, audit, checkpoints, now, incidents):
@@ -143,6 +204,9 @@ def test_a_fault_does_not_end_the_rounds(housekeeping, audit, checkpoints, now, 
                 failed.set()
                 raise RuntimeError("password=Correct horse 7")
             return audit.head()
+
+        def hash_at(self, row_id):
+            return audit.hash_at(row_id)
 
     audit.record(entry(), now)
     keeper = housekeeping(every_s=0.02, audit=FailsOnce())

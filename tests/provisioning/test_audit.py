@@ -170,3 +170,61 @@ def test_an_act_on_a_cut_log_is_done_and_warned_of(log):
     result = log("kiosk", "disable", "lobby-1", "--yes")
     assert result.exit_code == 0
     assert "warning" in result.stderr and "an older copy of the database was put back" in result.stderr
+
+
+@pytest.fixture
+def restored(log):
+    """Eight rows were signed, a copy of four was put back, and five more logins were tried since."""
+    tamper(log, "DELETE FROM access_logs WHERE id > 4")
+    with log.desk().site() as site, site.database.transaction() as session:
+        for _ in range(5):
+            AuditLog(site.database).append(
+                session, AuditEntry("login", False, "denied", "eve", "lobby-1", None, {}), log.clock()
+            )
+    return log
+
+
+def test_an_act_on_a_log_that_outgrew_its_cut_signs_nothing(restored):
+    checkpoints = restored.settings.parent / "checkpoints" / "audit.jsonl"
+    before = checkpoints.read_bytes()
+    result = restored("kiosk", "disable", "lobby-1", "--yes")
+    assert "an older copy of the database was put back" in result.stderr
+    assert "audit accept-restore" in result.stderr
+    assert checkpoints.read_bytes() == before
+
+
+def test_an_accepted_restore_is_audited_signed_and_told_for_ever(restored):
+    accepted = restored("audit", "accept-restore", "--yes", "--json")
+    assert accepted.exit_code == 0
+    assert "row 8 of the audit log is not the one signed" in accepted.stderr
+    told = json.loads(accepted.stdout)
+    assert (told["restored"]["row"], told["given_up"]["row"], told["head"]["row"]) == (9, 8, 10)
+    row = restored.json("audit", "show", "10")["row"]
+    assert (row["action"], row["success"]) == ("admin.audit.accept_restore", True)
+    assert row["detail"]["given_up"] == told["given_up"] and "administrator" in row["detail"]
+    record(restored)
+    verified = restored("audit", "verify", "--json")
+    report = json.loads(verified.stdout)
+    assert verified.exit_code == 0
+    assert report["ok"] and report["proved_to"] == report["rows"] == 11
+    assert "NOTE: checkpoint line" in verified.stderr
+    assert f"rows 5 to 8 (head {told['given_up']['hash']}) was given up" in " ".join(report["notes"])
+
+
+def test_a_restore_is_accepted_by_nobody_who_was_not_asked(restored):
+    checkpoints = restored.settings.parent / "checkpoints" / "audit.jsonl"
+    before = checkpoints.read_bytes()
+    result = restored("audit", "accept-restore", typed="n\n")
+    assert result.exit_code == 1
+    assert "Was this database restored on purpose?" in result.stderr
+    assert checkpoints.read_bytes() == before
+    assert restored("audit", "verify").exit_code == 1
+
+
+def test_a_whole_log_has_no_restore_to_accept(log):
+    result = log("audit", "accept-restore", "--yes")
+    assert result.exit_code == 1
+    assert "the audit log is the one that was signed: there is no restore to accept" in result.stderr
+    row = log.json("audit", "list", "--limit", "1")["rows"][0]
+    assert (row["action"], row["success"]) == ("admin.audit.accept_restore", False)
+    assert log("audit", "verify").exit_code == 0

@@ -30,7 +30,7 @@ LEAVES = [path for path in ALL if len(path) == 2]
 
 def test_these_are_the_commands():
     assert sorted(" ".join(path) for path in LEAVES) == [
-        *("audit list", "audit show", "audit verify"),
+        *("audit accept-restore", "audit list", "audit show", "audit verify"),
         *("kiosk add", "kiosk disable", "kiosk enable", "kiosk list", "kiosk show"),
         *("models check", "models fetch"),
         *("site init", "site pin", "site upgrade"),
