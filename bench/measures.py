@@ -1,9 +1,12 @@
 """The measurements. Each returns plain numbers in seconds; nothing here judges them."""
 
+import contextlib
 import http.client
 import json
+import os
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,19 +127,29 @@ def at_server(site: Site, logins: int) -> Times:
 
 
 def throughput(crowd: Crowd) -> tuple[int, float]:
-    """All kiosks at once, each granting its share of the crowd in a closed loop: (logins, seconds)."""
-    shares = [crowd.people[n :: len(crowd.kiosks)] for n in range(len(crowd.kiosks))]
+    """All kiosks at once, each taking the next login when its last is granted: (logins, seconds)."""
+    waiting = deque(login for _ in range(2) for login in good_logins(crowd.people))
+    count = len(waiting)
 
-    def work(kiosk: BenchKiosk, share: list[Person]) -> int:
-        logins = [login for _ in range(2) for login in good_logins(share)]
-        for person, code in logins:
-            log_in(kiosk, (person.name, PASSWORD, code), crowd.frames)
-        return len(logins)
+    def work(kiosk: BenchKiosk) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                person, code = waiting.popleft()
+                log_in(kiosk, (person.name, PASSWORD, code), crowd.frames)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(len(shares)) as pool:
-        done = sum(pool.map(work, crowd.kiosks, shares))
-    return done, time.perf_counter() - started
+    with ThreadPoolExecutor(len(crowd.kiosks)) as pool:
+        list(pool.map(work, crowd.kiosks))
+    return count, time.perf_counter() - started
+
+
+def processor_seconds(pids: Sequence[int]) -> float:
+    """The processor time that these processes have used, in user and kernel."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def known_and_unknown(crowd: Crowd, count: int) -> tuple[Times, Times]:

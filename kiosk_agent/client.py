@@ -5,8 +5,9 @@ another sign of life. A submission is never sent twice by itself: where its repl
 here can know whether it arrived, its attempt may be used up, and a second one might count as a
 second guess. `ReplyLost` then tells the person to start again.
 
-Each request has a connection of its own. A kept one may be closed by the server in the moment in
-which it is used again, which would lose submissions for nothing; a handshake costs milliseconds.
+A submission goes over the connection on which its attempt was opened a moment before, where that
+still stands; every other exchange has a connection of its own, because one that is kept for long
+may be closed by the server in the moment in which it is used again.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,8 @@ class AuthClient:
 
         Raises Refused or ServerUnavailable.
         """
-        return self._repeat(lambda: self._post(paths.ATTEMPTS, AttemptRequest(action=action), AttemptReply))
+        request = AttemptRequest(action=action)
+        return self._repeat(lambda: self._post(paths.ATTEMPTS, request, AttemptReply, is_kept=True))
 
     def submit_login(self, login: LoginRequest, nonce: str) -> LoginReply:
         """Send all factors of an attempt to log in, once, signed over the attempt's nonce.
@@ -108,14 +110,23 @@ class AuthClient:
             wait_s *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _post(self, path: str, message: BaseModel, reply: type[_Reply], *, nonce: str | None = None) -> _Reply:
+    def _post(
+        self,
+        path: str,
+        message: BaseModel,
+        reply: type[_Reply],
+        *,
+        nonce: str | None = None,
+        is_kept: bool = False,
+    ) -> _Reply:
         signature = KioskSignature(
             self._kiosk_id, self._key, nonce=nonce or self._around.new_nonce(), created=self._around.now()
         )
         body = message.model_dump_json(exclude_none=True).encode()
-        request = Request("POST", self._settings.url + path, _HEADERS, data=body, auth=signature)
+        headers = _HEADERS if is_kept else {**_HEADERS, **_LAST}
+        request = Request("POST", self._settings.url + path, headers, data=body, auth=signature)
         try:
-            status, text = self._send(request.prepare())
+            status, text = self._send(request.prepare(), is_kept=is_kept)
         except HTTPMessageSignaturesException as error:
             raise ServerUnavailable(f"{path}: the request could not be signed: {error}") from None
         if status != 200:
@@ -123,7 +134,7 @@ class AuthClient:
         return _parse(path, status, text, reply)
 
     def _get_jwks(self) -> dict[str, Any]:
-        status, text = self._send(Request("GET", self._settings.url + paths.JWKS, _HEADERS).prepare())
+        status, text = self._send(Request("GET", self._settings.url + paths.JWKS, {**_HEADERS, **_LAST}).prepare())
         if status != 200:
             raise ServerUnavailable(f"{paths.JWKS}: status {status}")
         try:
@@ -131,14 +142,18 @@ class AuthClient:
         except StrictJsonError as error:
             raise ServerUnavailable(f"{paths.JWKS}: {error}") from None
 
-    def _send(self, request: PreparedRequest) -> tuple[int, bytes]:
+    def _send(self, request: PreparedRequest, *, is_kept: bool = False) -> tuple[int, bytes]:
         timeouts = (self._settings.connect_timeout_s, self._settings.read_timeout_s)
         ends = self._around.monotonic() + sum(timeouts)
+        is_whole = False
         try:
             with self._http.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
-                return response.status_code, self._read(response, ends)
+                found = response.status_code, self._read(response, ends)
+            is_whole = True
+            return found
         finally:
-            self._http.close()  # drops the kept connection; the session makes new ones
+            if not (is_kept and is_whole):
+                self._http.close()  # drops the kept connection; the session makes new ones
 
     def _read(self, response: Response, ends: float) -> bytes:
         """Read a reply of bounded size in bounded time, drip-fed or not."""
@@ -156,9 +171,9 @@ _HEADERS = {
     "Content-Type": CONTENT_TYPE,
     "Accept": CONTENT_TYPE,
     "Accept-Encoding": "identity",
-    "Connection": "close",
     "User-Agent": "4auth-kiosk",
 }
+_LAST = {"Connection": "close"}
 
 
 def _parse(path: str, status: int, text: bytes, model: type[_Reply]) -> _Reply:

@@ -6,6 +6,7 @@ from contextlib import closing
 import jwt
 import pytest
 
+from auth_contract.actions import Action
 from auth_server.assertions import METHODS
 from kiosk_agent import login
 from kiosk_agent.events import Ending
@@ -91,3 +92,14 @@ def test_a_python_program_gets_false_and_the_reason(house, one_login):
     assert not result
     assert (result.is_granted, result.reason, result.assertion) == (False, Ending.DENIED, "")
     assert result.message
+
+
+def test_an_attempt_is_submitted_even_where_the_server_was_started_anew_meanwhile(house):
+    """The kept connection is gone, and the client notices before it sends: nothing is lost and nothing sent twice."""
+    person = house.person()
+    with closing(house.client()) as client:
+        attempt = client.open_attempt(Action.LOGIN)
+        house.site.stop_server()
+        house.site.start_server()
+        assert client.submit_login(house.submission(attempt, person, person.code()), attempt.nonce).username
+    assert [row.success for row in house.rows(person.name)] == [True]
