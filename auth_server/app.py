@@ -21,6 +21,7 @@ from auth_server.services import Services
 log = structlog.get_logger(__name__)
 
 _DRAIN_MAX_BYTES = 64 * 1024
+_STORE_RETRY_AFTER_S = 10
 
 
 def create_app(built: Services) -> Flask:
@@ -106,7 +107,11 @@ def _unforeseen(error: Exception) -> Response:
         _record(Reason.UNAVAILABLE, {"incident": incident})
     except Exception as second:  # the store itself is what broke: the log line above remains
         report_incident(log, second, path=request.path, while_auditing=incident)
-    return render(incident_reply(incident), 503 if isinstance(error, AuthServerError) else 500)
+    if not isinstance(error, AuthServerError):
+        return render(incident_reply(incident), 500)
+    response = render(incident_reply(incident, retry_after_s=_STORE_RETRY_AFTER_S), 503)
+    response.headers["Retry-After"] = str(_STORE_RETRY_AFTER_S)
+    return response
 
 
 def _broken_handler(error: InternalServerError) -> Response:

@@ -2,6 +2,7 @@
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from auth_server.accounts import Accounts
 from auth_server.assertions import Assertions
@@ -22,7 +23,7 @@ from auth_server.services import Services
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings as load_settings
 from auth_server.signature import SignatureCheck
-from auth_server.store.database import open_database
+from auth_server.store.database import Database, open_database
 from auth_server.timesource import TimeSource
 
 
@@ -51,13 +52,30 @@ def build(settings: ServerSettings) -> Services:
     keyring = Keyring.load(settings.store.keys)
     database = open_database(settings.store.database, keyring)
     face_engine = FaceEngine(settings.face)
+    time = TimeSource(settings.time)
+    time.start()
+    return wire(settings, Opened(keyring, database, face_engine, time))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is opened before the parts are wired: the only things that tests put others in the place of."""
+
+    keyring: Keyring
+    database: Database
+    face_engine: FaceEngine
+    time: TimeSource
+
+
+def wire(settings: ServerSettings, opened: Opened) -> Services:
+    """Return one worker's services over what is open."""
+    keyring, database, face_engine, time = opened.keyring, opened.database, opened.face_engine, opened.time
     accounts = Accounts(database, keyring.field, face_engine.model, embedding_size=face_engine.embedding_size)
     lockouts, audit = Lockouts(database), AuditLog(database)
     kiosks, attempts = Kiosks(database), Attempts(database, new_token)
     assertions = Assertions(keyring.assertion_key, settings.site)
     executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
-    time = TimeSource(settings.time)
-    time.start()
+    row_budget = RowBudget()
     return Services(
         database=database,
         accounts=accounts,
@@ -77,13 +95,14 @@ def build(settings: ServerSettings) -> Services:
             executor=executor,
         ),
         time=time,
-        row_budget=RowBudget(),
+        row_budget=row_budget,
         executor=executor,
         housekeeping=Housekeeping(
             audit=audit,
             checkpoints=Checkpoints(settings.store.checkpoints, keyring.audit_key),
             attempts=attempts,
             lockouts=lockouts,
+            row_budget=row_budget,
             time=time,
             every_s=settings.store.checkpoint_every_s,
         ),

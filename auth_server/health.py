@@ -31,8 +31,7 @@ def readiness(services: Services) -> dict[str, str]:
     except Exception as error:  # whatever the driver raises, the answer is "not ready"
         faults["store"] = type(error).__name__
     status = services.time.status()
-    if services.housekeeping.log_fault is not None:
-        faults["audit"] = services.housekeeping.log_fault
+    faults.update(services.housekeeping.faults)
     if status.state == "wrong":
         faults["clock"] = f"off by {status.offset_s} s"
     return faults

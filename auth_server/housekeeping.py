@@ -1,19 +1,22 @@
 """What a worker does between requests: sign a checkpoint, forget what has expired."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event, Thread
 
 import structlog
 
+from auth_contract.actions import Reason
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
-from auth_server.errors import LogRolledBack, Unavailable
+from auth_server.domain import AuditEntry
+from auth_server.errors import LogRolledBack, StoreError, Unavailable
 from auth_server.incidents import report_incident
 from auth_server.lockouts import Lockouts
 from auth_server.metrics import INCIDENTS
+from auth_server.row_budget import RowBudget
 from auth_server.timesource import TimeSource
 
 log = structlog.get_logger(__name__)
@@ -27,6 +30,7 @@ class Housekeeping:
     checkpoints: Checkpoints
     attempts: Attempts
     lockouts: Lockouts
+    row_budget: RowBudget
     time: TimeSource
     every_s: float
     _stop: Event = field(default_factory=Event)
@@ -37,6 +41,11 @@ class Housekeeping:
     def log_fault(self) -> str | None:
         """Why the log is known not to be the one that was signed, as of the last round; else None."""
         return self._faults.get("audit")
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """What the last round found wrong, by part: `audit` closes the doors, `checkpoints` does not."""
+        return dict(self._faults)
 
     def require_signed_log(self) -> None:
         """Raise Unavailable while the log has a fault: codes are unused and accounts enabled in it that must not be."""
@@ -60,6 +69,7 @@ class Housekeeping:
         """One round. A chore that fails is logged, the others are done, and the next round tries again."""
         now = self.time.now()
         chores: dict[str, Callable[[], object]] = {
+            "strangers": lambda: self._write_unwritten(now),
             "checkpoint": lambda: self._checkpoint(now),
             "attempts": lambda: self.attempts.prune(now),
             "lockouts": lambda: self.lockouts.prune(now),
@@ -82,7 +92,25 @@ class Housekeeping:
         except LogRolledBack as error:
             self._faults["audit"] = str(error)
             raise
-        self._faults.pop("audit", None)
+        except StoreError as error:
+            self._faults["checkpoints"] = str(error)
+            raise
+        self._faults.clear()
+
+    def _write_unwritten(self, now: datetime) -> None:
+        """A row for each source whose refusals went beyond its budget, with their number."""
+        for source, count in self.row_budget.drain().items():
+            detail = {"why": f"{count} more refusals of this source have no rows of their own", "unwritten": count}
+            entry = AuditEntry(
+                action="refusals",
+                success=False,
+                outcome_reason=Reason.KIOSK_REFUSED.value,
+                username=None,
+                kiosk_id=None,
+                source_address=source,
+                detail=detail,
+            )
+            self.audit.record(entry, now)
 
     def _rounds(self) -> None:
         self.run()

@@ -44,6 +44,11 @@ def refusal(error: RequestRefused) -> ErrorReply:
     )
 
 
-def incident_reply(incident: str) -> ErrorReply:
+def incident_reply(incident: str, *, retry_after_s: int | None = None) -> ErrorReply:
     """The reply to an unforeseen error: a number to quote, and nothing about itself."""
-    return ErrorReply(reason=Reason.UNAVAILABLE, message=SENTENCES[Reason.UNAVAILABLE], incident=incident)
+    return ErrorReply(
+        reason=Reason.UNAVAILABLE,
+        message=SENTENCES[Reason.UNAVAILABLE],
+        incident=incident,
+        retry_after_s=retry_after_s,
+    )

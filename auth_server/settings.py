@@ -20,7 +20,7 @@ class ListenSettings(_Section):
     tls_certificate: Path = Field(description="PEM file; kiosks pin its key, not its names")
     tls_key: Path = Field(description="PEM file, mode 0600")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes")
-    threads: int = Field(default=8, ge=1, le=64, description="Threads in each worker")
+    threads: int = Field(default=8, ge=2, le=64, description="Threads in each worker")
     connections_per_address: int = Field(
         default=6, ge=1, le=10_000, description="In each worker; raise it where a proxy stands before all kiosks"
     )
@@ -76,7 +76,7 @@ class TimeSettings(_Section):
     @model_validator(mode="after")
     def _no_lone_source(self) -> "TimeSettings":
         if len(self.sources) == 1:
-            raise ValueError("one source can lie unnoticed: name two or more, or none")
+            raise ValueError(f"sources = {list(self.sources)}: one can lie unnoticed, name two or more, or none")
         return self
 
 

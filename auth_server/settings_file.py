@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from auth_server.errors import SettingsRefused
 from auth_server.settings import ServerSettings
@@ -28,6 +28,12 @@ def load_settings(path: Path) -> ServerSettings:
 
 def _broken_rules(path: Path, error: ValidationError) -> list[str]:
     return [
-        f"{path}: {'.'.join(map(str, broken['loc'])) or 'settings'} = {broken['input']!r:.120}: {broken['msg']}"
+        f"{path}: {'.'.join(map(str, broken['loc'])) or 'settings'}{_shown(broken['input'])}: "
+        f"{broken['msg'].removeprefix('Value error, ')}"
         for broken in error.errors(include_url=False)
     ]
+
+
+def _shown(value: object) -> str:
+    """The value at fault; a whole section, of which something is missing, is not repeated."""
+    return "" if isinstance(value, dict | BaseModel) else f" = {str(value)[:80]!r}"

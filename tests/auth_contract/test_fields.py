@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
@@ -348,3 +349,12 @@ def test_shown_text_is_printable(text: str) -> None:
     assert read(fields.Printable, "camera 0: busy, déjà vu") == "camera 0: busy, déjà vu"
     with pytest.raises(ValidationError):
         read(fields.Printable, text)
+
+
+def test_a_name_of_a_million_marks_costs_nothing():
+    """NFC sorts combining marks in quadratic time, so the length is judged before it."""
+    began = time.process_time()
+    for canonical in (fields.canonical_username, fields.canonical_password):
+        with pytest.raises(ValueError, match=r"at most|has 1 to"):
+            canonical("a" + "\u0315\u0300" * 500_000)
+    assert time.process_time() - began < 0.5

@@ -23,7 +23,7 @@ def services(database):
         database=database,
         audit=AuditLog(database),
         time=SimpleNamespace(status=lambda: status),
-        housekeeping=SimpleNamespace(log_fault=None),
+        housekeeping=SimpleNamespace(faults={}),
     )
 
 
@@ -76,7 +76,7 @@ def test_a_wrong_clock_is_a_reason_not_to_be_ready(services):
 
 
 def test_a_log_that_was_rolled_back_is_a_reason(services):
-    services.housekeeping.log_fault = "row 7 of the audit log is not the one signed"
+    services.housekeeping.faults["audit"] = "row 7 of the audit log is not the one signed"
     assert readiness(services) == {"audit": "row 7 of the audit log is not the one signed"}
 
 

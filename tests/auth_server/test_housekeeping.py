@@ -1,5 +1,6 @@
 """What a worker does between requests: checkpoints for what was written, an end to what has expired."""
 
+import json
 import threading
 import time
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from auth_server.errors import Unavailable
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
+from auth_server.row_budget import BURST, RowBudget
 from auth_server.store.models import ACCESS_LOGS
 
 
@@ -37,13 +39,19 @@ def checkpoints(tmp_path, keyring):
 
 
 @pytest.fixture
-def housekeeping(database, audit, checkpoints, now):
+def row_budget():
+    return RowBudget()
+
+
+@pytest.fixture
+def housekeeping(database, audit, checkpoints, row_budget, now):
     def make(*, every_s=3600.0, audit=audit, at=now, attempts=None):
         return Housekeeping(
             audit=audit,
             checkpoints=checkpoints,
             attempts=attempts or Attempts(database, new_token),
             lockouts=Lockouts(database),
+            row_budget=row_budget,
             time=SimpleNamespace(now=lambda: at),
             every_s=every_s,
         )
@@ -193,6 +201,31 @@ def test_another_fault_meanwhile_does_not_clear_it_and_alone_keeps_nobody_out(da
     file.mkdir()
     signed.run()
     assert signed.log_fault is not None
+
+
+def test_refusals_beyond_the_budget_get_one_row_for_each_source(housekeeping, audit, row_budget):
+    for source, count in (("192.0.2.1", int(BURST) + 3), ("192.0.2.2", int(BURST) + 1), ("192.0.2.3", 1)):
+        for _ in range(count):
+            row_budget.spend(source)
+    housekeeping().run()
+    rows = {row.source_address: row for row in audit.rows() if row.action == "refusals"}
+    assert {source: json.loads(row.detail)["unwritten"] for source, row in rows.items()} == {
+        "192.0.2.1": 3,
+        "192.0.2.2": 1,
+    }
+
+
+def test_a_checkpoint_file_that_cannot_be_written_is_a_fault_that_keeps_nobody_out(signed, tmp_path):
+    file, aside = tmp_path / "audit.jsonl", tmp_path / "aside"
+    file.rename(aside)
+    file.mkdir()
+    signed.run()
+    assert set(signed.faults) == {"checkpoints"}
+    signed.require_signed_log()
+    file.rmdir()
+    aside.rename(file)
+    signed.run()
+    assert signed.faults == {}
 
 
 def test_a_fault_does_not_end_the_rounds(housekeeping, audit, checkpoints, now, incidents):

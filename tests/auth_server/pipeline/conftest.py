@@ -9,7 +9,6 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,25 +26,16 @@ from werkzeug.test import TestResponse
 
 from auth_contract import paths, signing
 from auth_contract.actions import CaptureHint
-from auth_server.accounts import Accounts, NewAccount
+from auth_server.accounts import NewAccount
 from auth_server.app import create_app
-from auth_server.assertions import Assertions
-from auth_server.attempts import Attempts
-from auth_server.audit import AuditLog
-from auth_server.authenticator import Authenticator
-from auth_server.bootstrap import new_token
-from auth_server.checkpoints import Checkpoints
+from auth_server.bootstrap import Opened, new_token, wire
 from auth_server.domain import Template
 from auth_server.errors import Malformed, Unavailable
 from auth_server.face.engine import Observation
-from auth_server.housekeeping import Housekeeping
 from auth_server.keyring import Keyring
-from auth_server.kiosks import Kiosks
-from auth_server.lockouts import Lockouts
 from auth_server.password_policy import hash_password
-from auth_server.row_budget import RowBudget
 from auth_server.services import Services
-from auth_server.signature import SignatureCheck
+from auth_server.settings import ServerSettings
 from auth_server.store.database import Database
 from auth_server.timesource import TimeStatus
 
@@ -73,6 +63,7 @@ class NamedFaces:
     """Sees the name in a frame's comment; `no_face`, `several_faces` and faults by name too."""
 
     model = _ENGINE_MODEL
+    embedding_size = 512
     threshold = 0.5
     presence_threshold: float | None = 0.5
 
@@ -225,50 +216,29 @@ def password_hash() -> bytes:
     return hash_password(PASSWORD)
 
 
+def settings(folder: Path) -> ServerSettings:
+    """A site's settings, of which the pipeline needs the name and where checkpoints go."""
+    return ServerSettings.model_validate(
+        {
+            "site": "test",
+            "listen": {"host": "127.0.0.1", "port": 8443, "tls_certificate": "none", "tls_key": "none"},
+            "health": {"port": 9464},
+            "store": {"database": "none", "keys": "none", "checkpoints": str(folder / "checkpoints.jsonl")},
+            "face": {"models": "none"},
+        }
+    )
+
+
 @pytest.fixture
 def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: Path) -> Iterator[Site]:
     time = ManualTime(datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC))
-    engine: Any = NamedFaces()
-    accounts, kiosks, audit = Accounts(database, keyring.field, _ENGINE_MODEL), Kiosks(database), AuditLog(database)
-    attempts, lockouts = Attempts(database, new_token), Lockouts(database)
-    assertions = Assertions(keyring.assertion_key, "test")
-    executor = ThreadPoolExecutor(max_workers=8)
-    manual: Any = time
-    services = Services(
-        database=database,
-        accounts=accounts,
-        kiosks=kiosks,
-        attempts=attempts,
-        audit=audit,
-        assertions=assertions,
-        face_engine=engine,
-        signatures=SignatureCheck(kiosks.find),
-        authenticator=Authenticator(
-            database=database,
-            accounts=accounts,
-            lockouts=lockouts,
-            audit=audit,
-            assertions=assertions,
-            face_engine=engine,
-            executor=executor,
-        ),
-        time=manual,
-        row_budget=RowBudget(),
-        executor=executor,
-        housekeeping=Housekeeping(
-            audit=audit,
-            checkpoints=Checkpoints(tmp_path / "checkpoints.jsonl", keyring.audit_key),
-            attempts=attempts,
-            lockouts=lockouts,
-            time=manual,
-            every_s=60,
-        ),
-    )
+    parts: Any = (keyring, database, NamedFaces(), time)
+    services = wire(settings(tmp_path), Opened(*parts))
     kiosk = FakeKiosk("kiosk-1", MAC, time.now)
     other = FakeKiosk("kiosk-2", "02:00:5e:10:00:02", time.now)
     for fake in (kiosk, other):
-        kiosks.add(fake.kiosk_id, fake.key.public_key().public_bytes_raw(), fake.mac)
-    accounts.add(
+        services.kiosks.add(fake.kiosk_id, fake.key.public_key().public_bytes_raw(), fake.mac)
+    services.accounts.add(
         NewAccount(
             username="ada",
             password_hash=password_hash,
@@ -281,4 +251,4 @@ def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: P
         time.now(),
     )
     yield Site(services, create_app(services).test_client(), time, kiosk, other)
-    executor.shutdown()
+    services.executor.shutdown()
