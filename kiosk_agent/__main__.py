@@ -21,6 +21,12 @@ _EXAMPLE = """examples:
   4auth-kiosk --settings kiosk.toml --once                   one login; exit 0 when granted, 1 when not
   4auth-kiosk --settings kiosk.toml --check-config           exit 78 and say what is wrong, or 0
   4auth-kiosk identity --json --settings kiosk.toml          what `4auth-provision kiosk add` asks for
+
+exit codes:
+  0   stopped by SIGTERM or SIGINT; with --once, the login was granted; else, what was asked for is done
+  1   with --once, the login was not granted; else, a part failed on the way, such as the keypad
+  2   the command line is not understood
+  78  settings, device key, interface or a backend must be mended before a start; standard error says which
 """
 
 
@@ -73,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="run one login and exit 0 when it was granted, else 1")
-    mode.add_argument("--check-config", action="store_true", help="check settings and backends, then exit")
+    mode.add_argument("--check-config", action="store_true", help="check settings, key and interface, then exit")
     mode.add_argument("--dump-config", action="store_true", help="print the settings in effect as JSON, then exit")
     commands = parser.add_subparsers(dest="command", metavar="identity")
     identity = commands.add_parser(
@@ -89,14 +95,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(settings: KioskSettings, path: Path) -> int:
     from kiosk_agent import camera, door, keypad, screen
+    from kiosk_agent.identity import check_identity
     from kiosk_agent.registry import load_backend
 
     load_backend("camera", settings.camera.kind, camera.BACKENDS)
     load_backend("keypad", settings.keypad.kind, keypad.BACKENDS)
     load_backend("screen", settings.screen.kind, screen.BACKENDS)
     load_backend("door", settings.door.kind, door.BACKENDS)
+    has_key = check_identity(settings)
     for variant in settings.unsafe_variants:
         print(f"4auth-kiosk: development mode: {variant}", file=sys.stderr)
+    if not has_key:
+        print(f"4auth-kiosk: key_file {settings.key_file}: none yet, the first start makes it", file=sys.stderr)
     print(f"{path}: good")
     return 0
 

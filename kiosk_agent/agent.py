@@ -112,7 +112,7 @@ class Agent:
             errand = effect
             self._start_errand(lambda: self._inbox.put(self._services.errands.run(errand)))
         elif isinstance(effect, OpenDoor):
-            self._services.door.unlock(effect.assertion)
+            self._services.door.open_for(effect.assertion)
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()

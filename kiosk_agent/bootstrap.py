@@ -53,7 +53,7 @@ def real_surroundings(settings: KioskSettings) -> Surroundings:
 def build(settings: KioskSettings, around: Surroundings | None = None) -> Services:
     """Return the parts of an agent, opened in an order in which a failure leaves nothing open.
 
-    Raises StartRefused or KeypadFault.
+    Raises StartRefused.
     """
     around = around or real_surroundings(settings)
     for variant in settings.unsafe_variants:

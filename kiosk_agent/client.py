@@ -3,7 +3,8 @@
 Opening an attempt and a heartbeat may be repeated: the server only opens another attempt or notes
 another sign of life. A submission is never sent twice by itself: where its reply is lost nobody
 here can know whether it arrived, its attempt may be used up, and a second one might count as a
-second guess. `ReplyLost` then tells the person to start again.
+second guess. `ReplyLost` then tells the person to start again. Where no connection came about,
+nothing was sent and nothing is in doubt: that is `ServerUnreachable`.
 
 A submission goes over the connection on which its attempt was opened a moment before, where that
 still stands; every other exchange has a connection of its own, because one that is kept for long
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from requests import PreparedRequest, Request, RequestException, Response
 from requests.exceptions import ConnectionError as ConnectionFailed
 from requests.exceptions import ReadTimeout
+from urllib3.exceptions import ConnectTimeoutError
 
 from auth_contract import paths
 from auth_contract.actions import Action
@@ -35,7 +37,7 @@ from auth_contract.messages import (
 )
 from auth_contract.signing import CONTENT_TYPE
 from auth_contract.strict_json import StrictJsonError, parse_object
-from kiosk_agent.errors import Refused, ReplyLost, ServerUnavailable
+from kiosk_agent.errors import Refused, ReplyLost, ServerUnavailable, ServerUnreachable
 from kiosk_agent.pinning import pinned_session
 from kiosk_agent.settings import ServerSettings
 from kiosk_agent.signature import KioskSignature
@@ -78,11 +80,14 @@ class AuthClient:
     def submit_login(self, login: LoginRequest, nonce: str) -> LoginReply:
         """Send all factors of an attempt to log in, once, signed over the attempt's nonce.
 
-        Raises Refused, ReplyLost where it may have arrived, or ServerUnavailable.
+        Raises Refused; ReplyLost where it may have arrived; ServerUnreachable or ServerNotTrusted where
+        nothing was sent; ServerUnavailable where the reply cannot be understood.
         """
         try:
             return self._post(paths.LOGIN, login, LoginReply, nonce=nonce)
         except RequestException as error:
+            if _is_unsent(error):
+                raise ServerUnreachable(f"{self._settings.url}: {_cause(error)}; nothing was sent") from None
             raise ReplyLost(f"{paths.LOGIN}: {_cause(error)}; the attempt is not sent again") from None
 
     def heartbeat(self, beat: HeartbeatRequest) -> HeartbeatReply:
@@ -184,6 +189,12 @@ def _parse(path: str, status: int, text: bytes, model: type[_Reply]) -> _Reply:
     except (StrictJsonError, ValidationError):
         kind = model.__name__
         raise ServerUnavailable(f"{path}: the reply with status {status} is no {kind}, {len(text)} bytes") from None
+
+
+def _is_unsent(error: RequestException) -> bool:
+    """Whether no connection came about; one that failed in its handshake or later is not told apart."""
+    inner = error.args[0] if error.args else None
+    return isinstance(getattr(inner, "reason", None), ConnectTimeoutError)  # refused, unknown and timed out alike
 
 
 def _cause(error: RequestException) -> str:

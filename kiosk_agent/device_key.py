@@ -30,6 +30,22 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
     return _load_key(path)
 
 
+def check_key(path: Path) -> bool:
+    """Return whether a device key is there, and make nothing; a missing one can then be made.
+
+    Raises IdentityRefused where `load_or_make_key` would.
+    """
+    if os.path.lexists(path):
+        _load_key(path)
+        return True
+    nearest = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise IdentityRefused(f"key_file {path}: cannot be made: {nearest} is no folder that this user may write to")
+    if nearest == path.parent:
+        _check_mode(nearest, nearest.stat().st_mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0700")
+    return False
+
+
 def _make_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     draft = path.with_name(f".{path.name}.{os.getpid()}")

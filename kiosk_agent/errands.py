@@ -25,6 +25,7 @@ from kiosk_agent.errors import (
     ReplyLost,
     ServerNotTrusted,
     ServerUnavailable,
+    ServerUnreachable,
 )
 from kiosk_agent.events import (
     AttemptOpened,
@@ -47,7 +48,7 @@ UNTRUSTED: Final = "This kiosk does not know the server that it reached, and sen
 _LOST: Final = "The connection was lost before the decision arrived."
 _UNCLEAR: Final = "The login service gave no answer that can be used."
 _UNPROVEN: Final = "The answer of the login service could not be proven."
-_BROKEN: Final = "Something went wrong at this kiosk."
+BROKEN: Final = "Something went wrong at this kiosk."
 
 Errand = OpenAttempt | Capture | Submit
 
@@ -70,8 +71,8 @@ class Errands:
         try:
             return self._run(errand)
         except Exception as error:  # an unforeseen fault must end one session, not the kiosk
-            _log().error("errand_broke", errand=type(errand).__name__, error=type(error).__name__, at=_place(error))
-            return Turned(errand.ticket, Ending.UNAVAILABLE, _BROKEN)
+            _log().error("errand_broke", errand=type(errand).__name__, error=type(error).__name__, at=place(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, BROKEN)
         finally:
             took_s = self.around.monotonic() - began
             self.health.metrics.errand_s.labels(type(errand).__name__).observe(took_s)
@@ -121,13 +122,14 @@ class Errands:
             return Turned(errand.ticket, Ending.START_AGAIN, _LOST)
         except ServerUnavailable as error:
             _log().warning("server_unavailable", error=str(error))
-            return Turned(errand.ticket, Ending.UNAVAILABLE, _UNCLEAR)
+            is_unsent = isinstance(error, ServerNotTrusted | ServerUnreachable)
+            return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error) if is_unsent else _UNCLEAR)
         except AssertionRefused as error:
             _log().error("assertion_refused", error=str(error))
             return Turned(errand.ticket, Ending.NOT_PROVEN, _UNPROVEN)
         except IdentityRefused as error:
             _log().error("no_mac", error=str(error))
-            return Turned(errand.ticket, Ending.UNAVAILABLE, _BROKEN)
+            return Turned(errand.ticket, Ending.UNAVAILABLE, BROKEN)
 
     def _login(self, errand: Submit) -> LoginRequest:
         return LoginRequest(
@@ -174,7 +176,8 @@ class ErrandThread:
             errand()
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
+    """Where an error arose, as module and line: an unforeseen error's text may hold a secret, its place does not."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

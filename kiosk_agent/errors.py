@@ -4,11 +4,12 @@ KioskAgentError
 ├── StartRefused                 the process must not run; exit 78
 │   ├── SettingsRefused          a field, its value and the rule it breaks
 │   ├── IdentityRefused          the device key or the network interface is not fit for use
-│   └── BackendRefused           a camera, keypad, screen or door cannot be loaded here
+│   └── BackendRefused           a camera, keypad, screen or door cannot be loaded or opened here
 ├── ServerError                  an exchange with the auth server did not succeed
 │   ├── Refused                  the server refused; carries its ErrorReply
 │   └── ServerUnavailable        no answer, or none that can be understood
 │       ├── ServerNotTrusted     its key is none of the pinned ones; nothing was sent
+│       ├── ServerUnreachable    no connection for a submission; nothing was sent
 │       └── ReplyLost            a submission may have arrived, its answer did not
 ├── AssertionRefused             a granted login whose proof does not hold; the door stays shut
 ├── CameraFault                  a camera gives no picture; carries the device and what to do
@@ -35,7 +36,7 @@ class IdentityRefused(StartRefused):
 
 
 class BackendRefused(StartRefused):
-    """A backend named in the settings cannot be loaded on this machine."""
+    """A backend named in the settings cannot be loaded or opened on this machine."""
 
 
 class ServerError(KioskAgentError):
@@ -64,6 +65,10 @@ class ServerNotTrusted(ServerUnavailable):
             "changed on purpose, put its new hash into server.pins; if not, someone stands in between"
         )
         self.found = found
+
+
+class ServerUnreachable(ServerUnavailable):
+    """No connection for a submission came about, so that no byte of it was sent."""
 
 
 class ReplyLost(ServerUnavailable):

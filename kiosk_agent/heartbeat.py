@@ -12,11 +12,12 @@ from auth_contract.actions import Reason
 from auth_contract.limits import CLOCK_SKEW_MAX_S
 from auth_contract.messages import HeartbeatRequest
 from kiosk_agent.client import AuthClient
-from kiosk_agent.errands import unavailable_message
+from kiosk_agent.errands import BROKEN, place, unavailable_message
 from kiosk_agent.errors import IdentityRefused, Refused, ServerUnavailable
 from kiosk_agent.events import Ending, Event, ServiceDown, ServiceUp
 from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity
+from kiosk_agent.screen.view import neutral
 from kiosk_agent.version import agent_version
 
 _DOWN_INTERVAL_S: Final = 3.0
@@ -24,6 +25,10 @@ _DOWN_INTERVAL_S: Final = 3.0
 
 _SKEW_FAULT_S: Final = CLOCK_SKEW_MAX_S / 2
 """Half way to where logins fail is the time to tell."""
+
+_FAULT_MAX: Final = 120
+_FAULTS_MAX: Final = 16
+"""Characters of a fault and faults of a heartbeat, as `HeartbeatRequest` takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Heartbeat:
             event = self._down(error, error.reply.reason, error.reply.message)
         except (ServerUnavailable, IdentityRefused) as error:
             event = self._down(error, Reason.UNAVAILABLE, unavailable_message(error))
+        except Exception as error:  # the thread must live: nothing else brings a kiosk back into service
+            event = self._broken(error)
         is_up = isinstance(event, ServiceUp)
         self.health.metrics.heartbeats.labels("yes" if is_up else "no").inc()
         self.health.metrics.is_server_up.set(is_up)
@@ -77,7 +84,8 @@ class Heartbeat:
     def _faults(self, nic_faults: tuple[str, ...]) -> tuple[str, ...]:
         own = tuple(fault for fault in (self.health.camera_fault, self.health.clock_fault) if fault is not None)
         unsafe = tuple(f"development mode: {variant}" for variant in self.unsafe_variants)
-        return tuple(fault[:120] for fault in (*own, *nic_faults, *unsafe))[:16]
+        # A driver's text may hold a line break, which the contract does not take.
+        return tuple(neutral(fault)[:_FAULT_MAX] for fault in (*own, *nic_faults, *unsafe))[:_FAULTS_MAX]
 
     def _down(self, error: Exception, reason: Reason, message: str) -> ServiceDown:
         if self.health.server_fault != str(error):
@@ -85,6 +93,13 @@ class Heartbeat:
         self.health.server_fault = str(error)
         ending = Ending.KIOSK_REFUSED if reason is Reason.KIOSK_REFUSED else Ending.UNAVAILABLE
         return ServiceDown(ending, message)
+
+    def _broken(self, error: Exception) -> ServiceDown:
+        fault = f"the heartbeat broke: {type(error).__name__}"
+        if self.health.server_fault != fault:
+            _log().error("heartbeat_broke", error=type(error).__name__, at=place(error))
+        self.health.server_fault = fault
+        return ServiceDown(Ending.UNAVAILABLE, BROKEN)
 
 
 def _log() -> structlog.stdlib.BoundLogger:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kiosk_agent.device_key import load_or_make_key
+from kiosk_agent.device_key import check_key, load_or_make_key
 from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.nic import Nic, read_nic
 from kiosk_agent.settings import KioskSettings
@@ -33,20 +33,32 @@ def load_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_
 
     Raises IdentityRefused when the key or the interface is not fit for use.
     """
+    return Identity(settings.kiosk_id, load_or_make_key(settings.key_file), lambda: _reading(settings, read))
 
-    def reading() -> Nic:
-        if settings.mac_override is not None:
-            fault = f"mac_override: the agent claims {settings.mac_override} and reads no interface"
-            return Nic(settings.mac_override, None, (fault,))
-        return read(settings.interface)
 
-    return Identity(settings.kiosk_id, load_or_make_key(settings.key_file), reading)
+def check_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_nic) -> bool:
+    """Return whether the device key is there already, and make none.
+
+    Raises IdentityRefused when the key, its folder or the interface would not do for a start.
+    """
+    has_key = check_key(settings.key_file)
+    nic = _reading(settings, read)
+    if settings.environment == "production":
+        check_fit_for_production(nic)
+    return has_key
+
+
+def _reading(settings: KioskSettings, read: Callable[[str], Nic]) -> Nic:
+    if settings.mac_override is not None:
+        fault = f"mac_override: the agent claims {settings.mac_override} and reads no interface"
+        return Nic(settings.mac_override, None, (fault,))
+    return read(settings.interface)
 
 
 def check_fit_for_production(nic: Nic) -> None:
     """Raise IdentityRefused when the MAC may not be the machine's own."""
     if nic.faults:
         raise IdentityRefused(
-            f"{'; '.join(nic.faults)}: the MAC is a factor of every login, so in production it must be the one "
-            "that the interface was made with"
+            f"interface {'; '.join(nic.faults)}: the MAC is a factor of every login, so in production it must be "
+            "the one that the interface was made with"
         )

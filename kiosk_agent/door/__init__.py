@@ -11,11 +11,11 @@ from kiosk_agent.settings import LogDoor
 class Door(Protocol):
     """Lets a person in."""
 
-    def unlock(self, assertion: VerifiedAssertion) -> None:
+    def open_for(self, assertion: VerifiedAssertion) -> None:
         """Open for the person whom a verified assertion names; there is no other way to ask."""
 
     def close(self) -> None:
-        """Let go of the device; the door is then locked."""
+        """Let go of the device; the door is then shut."""
 
 
 BACKENDS: Final[Mapping[str, str]] = {"log": "kiosk_agent.door.log:LogBackend"}

@@ -12,9 +12,9 @@ class LogBackend:
     def __init__(self, settings: LogDoor) -> None:
         self._log = structlog.get_logger("kiosk_agent.door")
 
-    def unlock(self, assertion: VerifiedAssertion) -> None:
+    def open_for(self, assertion: VerifiedAssertion) -> None:
         """Log the name and the assertion's id, by which the audit log finds the login."""
-        self._log.info("door_unlocked", username=assertion.username, jti=assertion.jti)
+        self._log.info("door_opened", username=assertion.username, jti=assertion.jti)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -28,7 +28,7 @@ BACKENDS: Final[Mapping[str, str]] = {
 
 
 def open_keypad(settings: ScriptedKeypad | TerminalKeypad, *, is_production: bool = True) -> Keypad:
-    """Return the backend that the settings name; raises BackendRefused or KeypadFault.
+    """Return the backend that the settings name; raises BackendRefused where it cannot be had.
 
     In production no key may end or stop the agent.
     """

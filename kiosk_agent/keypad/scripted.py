@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kiosk_agent.errors import KeypadFault
+from kiosk_agent.errors import BackendRefused, KeypadFault
 from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, KeyEvent, Step, Typed
 from kiosk_agent.settings import ScriptedKeypad
 
@@ -105,7 +105,7 @@ class _Lines:
         try:
             self._descriptor = os.dup(0) if name == "-" else os.open(name, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise KeypadFault(f"keypad.script {name}: {error.strerror}") from error
+            raise BackendRefused(f"keypad.script {name}: {error.strerror}") from error
         self._text = b""
         self._is_over = False
         self._closed = Event()

@@ -16,7 +16,7 @@ import termios
 from collections import deque
 from typing import Any, Final
 
-from kiosk_agent.errors import KeypadFault
+from kiosk_agent.errors import BackendRefused, KeypadFault
 from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, KeyEvent, Step, Typed
 from kiosk_agent.settings import TerminalKeypad
 
@@ -48,12 +48,12 @@ class TerminalBackend:
     """Reads keys from a terminal, standard input unless told otherwise."""
 
     def __init__(self, settings: TerminalKeypad, descriptor: int | None = None, *, is_production: bool = True) -> None:
-        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         try:
+            self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
             self._found = termios.tcgetattr(self._descriptor)
             termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, _character_mode(self._found, is_production))
-        except termios.error as error:
-            raise KeypadFault(
+        except (termios.error, OSError, AttributeError) as error:  # without a standard input, sys.stdin is None
+            raise BackendRefused(
                 'keypad.kind = "terminal" needs standard input to be a terminal; use kind = "scripted" for a pipe'
             ) from error
         self._is_open = True

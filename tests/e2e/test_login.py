@@ -17,7 +17,7 @@ def door_lines(house, kiosk_id="kiosk-1"):
     """What the door of a kiosk logged."""
     text = (house.site.folder / kiosk_id / "kiosk.log").read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["event"] == "door_unlocked"]
+    return [line for line in lines if line["event"] == "door_opened"]
 
 
 def test_a_person_types_and_looks_and_the_door_opens_once(house):

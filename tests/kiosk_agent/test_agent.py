@@ -30,7 +30,7 @@ class Door:
     def __init__(self) -> None:
         self.opened_for: list[str] = []
 
-    def unlock(self, assertion) -> None:
+    def open_for(self, assertion) -> None:
         self.opened_for.append(assertion.username)
 
     def close(self) -> None:
@@ -312,6 +312,24 @@ def test_an_unforeseen_fault_ends_one_session_and_not_the_kiosk(site, server, ca
     assert "Secret-Pass" not in out.out + out.err
 
 
+def test_a_server_that_went_away_before_the_submission_is_told_as_unreachable(site, server, picture) -> None:
+    class LastPicture:
+        """The server goes while the person looks at the camera."""
+
+        def prepare(self) -> None:
+            server.close()
+
+        def grab(self) -> bytes:
+            return picture
+
+        def close(self) -> None:
+            pass
+
+    outcome = site(camera_object=LastPicture()).once()
+    assert (outcome.ending, outcome.message) == (Ending.UNAVAILABLE, "The login service cannot be reached.")
+    assert server.at("/v1/login") == []
+
+
 def test_sessions_follow_one_another(site, server, clock) -> None:
     lines = [LINES[0] | {"step": "attract"}, *LINES[1:]]
     kiosk = site(lines=[*lines, *lines])
@@ -378,6 +396,43 @@ def test_heartbeats_go_on_until_stopped_and_come_sooner_while_the_server_is_away
     kiosk.services.heartbeat.run(found.append, stop, 30.0)
     assert [type(event) for event in found] == [ServiceDown, ServiceUp]
     assert stop.waited == [3.0, 30.0]
+    kiosk.services.close()
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r\x1b[2J", "\u202e", "\ud800", "x\n" * 200])
+def test_a_fault_with_any_text_is_reported_and_the_kiosk_stays_in_service(text, site, server) -> None:
+    kiosk = site()
+    kiosk.services.health.camera_fault = text
+    crowded = replace(kiosk.services.heartbeat, unsafe_variants=("v\n",) * 30)
+    assert crowded.beat() == ServiceUp()
+    faults = server.at("/v1/heartbeat")[0].json["faults"]
+    assert len(faults) == 16
+    assert all(fault.isprintable() for fault in faults)
+    assert max(map(len, faults)) <= 120
+    kiosk.services.close()
+
+
+def test_heartbeats_survive_an_unforeseen_fault_and_do_not_tell_its_text(site, capsys) -> None:
+    kiosk, found = site(), []
+    good, tries = kiosk.services.identity.read, iter(range(9))
+
+    def read():
+        if next(tries) < 2:
+            raise RuntimeError("Secret-Pass")
+        return good()
+
+    class Stop:
+        def wait(self, _seconds: float) -> bool:
+            return len(found) == 3
+
+    beats = replace(kiosk.services.heartbeat, identity=replace(kiosk.services.identity, read=read))
+    beats.run(found.append, Stop(), 30.0)
+    assert [type(event) for event in found] == [ServiceDown, ServiceDown, ServiceUp]
+    assert kiosk.services.health.faults == {}
+    out = capsys.readouterr()
+    assert (out.out + out.err).count("heartbeat_broke") == 1, "told once, not at every beat"
+    assert "RuntimeError" in out.out + out.err
+    assert "Secret-Pass" not in out.out + out.err
     kiosk.services.close()
 
 

@@ -10,7 +10,7 @@ from requests.exceptions import InvalidSchema
 from auth_contract.actions import Action, Reason
 from auth_contract.messages import HeartbeatRequest, LoginRequest
 from kiosk_agent.client import REPLY_MAX_BYTES, AuthClient, Surroundings
-from kiosk_agent.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable
+from kiosk_agent.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from kiosk_agent.pinning import pinned_session
 from kiosk_agent.settings import ServerSettings
 
@@ -214,3 +214,18 @@ def test_nobody_there(around, clock) -> None:
     with pytest.raises(ServerUnavailable, match="Connection refused"):
         client_for("https://127.0.0.1:9", ("0" * 64,), around).open_attempt(Action.LOGIN)
     assert clock.slept == [0.3, 0.6]
+
+
+def test_a_submission_without_a_connection_was_not_sent(around, login, clock) -> None:
+    with pytest.raises(ServerUnreachable, match="nothing was sent"):
+        client_for("https://127.0.0.1:9", ("0" * 64,), around).submit_login(login, NONCE)
+    assert clock.slept == []
+
+
+def test_a_server_that_went_after_the_opening_was_sent_nothing(client, server, login, clock) -> None:
+    client.open_attempt(Action.LOGIN)
+    server.close()
+    with pytest.raises(ServerUnreachable):
+        client.submit_login(login, NONCE)
+    assert server.at("/v1/login") == []
+    assert clock.slept == []

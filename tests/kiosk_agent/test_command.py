@@ -65,6 +65,43 @@ def test_check_config_says_good_or_what_is_wrong(write, capsys) -> None:
     assert f"{path}: colour = 'red': Extra inputs are not permitted" in out.err
 
 
+def test_check_config_looks_at_key_and_interface_and_makes_no_key(write, capsys, members) -> None:
+    key = Path(members["key_file"])
+    path = write()
+    assert main(["--settings", path, "--check-config"]) == 0
+    assert f"key_file {key}: none yet, the first start makes it" in capsys.readouterr().err
+    assert not key.parent.exists()
+    del members["mac_override"]
+    assert main(["--settings", write(interface="none0"), "--check-config"]) == 78
+    assert "interface 'none0' has no usable MAC; this machine has " in capsys.readouterr().err
+    key.parent.mkdir(mode=0o700)
+    key.write_text("nonsense")
+    key.chmod(0o600)
+    assert main(["--settings", path, "--check-config"]) == 78
+    assert f"key_file {key}: is no PEM private key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("once", [["--once"], []])
+def test_a_terminal_keypad_without_a_terminal_refuses_the_start(once, write, environment) -> None:
+    run = subprocess.run(
+        command(*once, "--settings", write(keypad={"kind": "terminal"})),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 78, run.stderr
+    assert 'keypad.kind = "terminal" needs standard input to be a terminal' in run.stderr
+
+
+def test_help_lists_the_exit_codes(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    codes = capsys.readouterr().out.partition("exit codes:")[2].splitlines()
+    assert [line.split()[0] for line in codes if line.strip()] == ["0", "1", "2", "78"]
+
+
 def test_a_start_with_bad_settings_exits_78_too(write, capsys) -> None:
     assert main(["--settings", write(environment="production")]) == 78
     assert 'needs environment = "development"' in capsys.readouterr().err

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kiosk_agent.device_key import load_or_make_key
+from kiosk_agent.device_key import check_key, load_or_make_key
 from kiosk_agent.errors import IdentityRefused
-from kiosk_agent.identity import check_fit_for_production, load_identity
+from kiosk_agent.identity import check_fit_for_production, check_identity, load_identity
 from kiosk_agent.nic import MacReader, Nic, read_nic
 
 OWN, OTHER, LOCAL = "b8:27:eb:0a:0b:0c", "b8:27:eb:0a:0b:0d", "ba:27:eb:0a:0b:0c"
@@ -164,3 +164,36 @@ def test_without_an_override_the_interface_is_read_anew_each_time(make_settings)
     readings = iter([Nic(OWN, OWN, ()), Nic(OTHER, OWN, ("changed",))])
     identity = load_identity(make_settings(mac_override=None), read=lambda _name: next(readings))
     assert [identity.read().mac, identity.read().mac] == [OWN, OTHER]
+
+
+# --- a check before a start
+
+
+def test_a_check_makes_no_key(tmp_path) -> None:
+    path = tmp_path / "keys" / "device.pem"
+    assert not check_key(path)
+    assert not path.parent.exists()
+    load_or_make_key(path)
+    assert check_key(path)
+
+
+def test_a_check_refuses_what_a_start_would(tmp_path) -> None:
+    broken = key_file(tmp_path, b"nonsense")
+    with pytest.raises(IdentityRefused, match=f"key_file {broken}: is no PEM private key"):
+        check_key(broken)
+    with pytest.raises(IdentityRefused, match=r"key_file .*: cannot be made: .*device\.pem is no folder"):
+        check_key(broken / "keys" / "device.pem")
+    broken.unlink()
+    tmp_path.chmod(0o755)
+    with pytest.raises(IdentityRefused, match=r"key_file: .* has mode 0755"):
+        check_key(broken)
+
+
+def test_a_check_looks_at_the_mac_as_strictly_as_the_start(make_settings) -> None:
+    settings = make_settings(mac_override=None)
+    doubtful = Nic(OTHER, OWN, ("eth0: MAC changed",))
+    assert not check_identity(settings, read=lambda _name: doubtful)
+    production = settings.model_copy(update={"environment": "production"})
+    with pytest.raises(IdentityRefused, match=r"interface eth0: MAC changed: .* in production"):
+        check_identity(production, read=lambda _name: doubtful)
+    assert not check_identity(production, read=lambda _name: Nic(OWN, OWN, ()))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kiosk_agent.bootstrap import build
-from kiosk_agent.errors import KeypadFault
+from kiosk_agent.errors import BackendRefused, KeypadFault
 from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, Step, Typed
 from kiosk_agent.keypad import open_keypad
 from kiosk_agent.keypad.terminal import TerminalBackend
@@ -73,7 +73,7 @@ def test_a_bad_line_is_named_without_its_secret(line, rule, tmp_path) -> None:
 
 
 def test_a_missing_script(tmp_path) -> None:
-    with pytest.raises(KeypadFault, match="No such file"):
+    with pytest.raises(BackendRefused, match="No such file"):
         open_keypad(ScriptedKeypad(kind="scripted", script=tmp_path / "none"))
 
 
@@ -306,7 +306,7 @@ def test_what_was_typed_ahead_is_forgotten_at_rest(terminal) -> None:
 
 def test_a_pipe_is_no_terminal() -> None:
     reading, writing = os.pipe()
-    with pytest.raises(KeypadFault, match="terminal"):
+    with pytest.raises(BackendRefused, match="terminal"):
         TerminalBackend(TerminalKeypad(kind="terminal"), reading)
     os.close(reading)
     os.close(writing)

@@ -103,7 +103,7 @@ def test_no_secret_is_in_any_log_line_or_on_the_screen(kiosk, server, log_lines,
         server.answer("/v1/login", answer)
         login(kiosk())
     lines = log_lines.getvalue().splitlines()
-    assert {"door_unlocked", "session_ended", "reply_lost", "assertion_refused"} <= {
+    assert {"door_opened", "session_ended", "reply_lost", "assertion_refused"} <= {
         json.loads(line)["event"] for line in lines
     }
     written = log_lines.getvalue() + capsys.readouterr().out
