@@ -14,7 +14,7 @@ from auth_server.api import api, render, services
 from auth_server.domain import AuditEntry
 from auth_server.errors import AuthServerError, RequestRefused
 from auth_server.incidents import report_incident
-from auth_server.metrics import INCIDENTS, OUTCOMES, REQUEST_SECONDS, REQUESTS, UNWRITTEN_ROWS
+from auth_server.metrics import INCIDENTS, REQUEST_SECONDS, REQUESTS, UNWRITTEN_ROWS, count_outcome
 from auth_server.replies import SENTENCES, incident_reply, refusal
 from auth_server.services import Services
 
@@ -126,8 +126,7 @@ def _finish(response: Response) -> Response:
     elapsed_s = perf_counter() - known.started
     REQUESTS.labels(path, str(response.status_code)).inc()
     REQUEST_SECONDS.labels(path).observe(elapsed_s)
-    if known.action == "login":
-        OUTCOMES.labels(known.action, "granted" if response.status_code == 200 else str(response.status_code)).inc()
+    count_outcome(known.action, response.get_json(silent=True))
     log.info(
         "request",
         action=known.action,

@@ -1,8 +1,6 @@
-"""Text of an audit row: bounded when it is stored, harmless when it is shown. Pure."""
+"""Text of an audit row: bounded when it is stored, whatever strangers sent. Pure."""
 
-import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -41,19 +39,6 @@ def detail_text(detail: Mapping[str, object]) -> str:
         if len(text.encode()) <= DETAIL_MAX_BYTES:
             return text
     return canonical_json({CUT: len(detail)})
-
-
-def shown(text: str) -> str:
-    """Return text that is safe to print: control, format and unassigned characters as escapes."""
-    return "".join(c if c == " " or _is_visible(c) else _escape(c) for c in text)
-
-
-def _is_visible(character: str) -> bool:
-    return unicodedata.category(character)[0] not in "CZ"
-
-
-def _escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if character > "\x7f" or character < " " else f"\\u{ord(character):04x}"
 
 
 def _storable(text: str) -> str:

@@ -71,6 +71,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
     """Return one worker's services over what is open."""
     keyring, database, face_engine, time = opened.keyring, opened.database, opened.face_engine, opened.time
     accounts = Accounts(database, keyring.field, face_engine.model, embedding_size=face_engine.embedding_size)
+    accounts.prepare_decoy()  # now, or the first unknown name would take longer than a known one
     lockouts, audit = Lockouts(database), AuditLog(database)
     kiosks, attempts = Kiosks(database), Attempts(database, new_token)
     assertions = Assertions(keyring.assertion_key, settings.site)

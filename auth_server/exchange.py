@@ -9,6 +9,8 @@ from typing import cast
 
 from flask import Request, g
 
+from auth_contract import paths
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -27,7 +29,11 @@ class Exchange:
     started: float = field(default_factory=perf_counter)
 
 
-_ACTIONS = {"/v1/attempts": "open_attempt", "/v1/login": "login", "/v1/heartbeat": "heartbeat"}
+_ACTIONS = {
+    paths.ATTEMPTS: "open_attempt",
+    paths.HEARTBEAT: "heartbeat",
+    **{path: action.value for action, path in paths.SUBMISSION.items()},
+}
 
 
 def begin(request: Request) -> None:

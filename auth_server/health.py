@@ -5,6 +5,7 @@ are gathered over all. Nothing here is reachable from another machine.
 """
 
 import json
+import socket
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from threading import Thread
@@ -87,8 +88,23 @@ class HealthServer(ThreadingTCPServer):
         try:
             super().__init__((settings.host, settings.port), _Handler)
         except OSError as error:
-            raise StartRefused(f"health.port = {settings.port}: {error.strerror}: name a port that is free") from error
+            raise _taken(settings, error) from error
 
     def start(self) -> None:
         """Answer in the background until `shutdown`."""
         Thread(target=self.serve_forever, name="health", daemon=True).start()
+
+
+def refuse_taken_port(settings: HealthSettings) -> None:
+    """Raise StartRefused when another program has the port; a server of the same user may share it."""
+    with socket.socket() as probe:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            probe.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise _taken(settings, error) from error
+
+
+def _taken(settings: HealthSettings, error: OSError) -> StartRefused:
+    return StartRefused(f"health.port = {settings.port}: {error.strerror}: name a port that is free")

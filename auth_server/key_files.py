@@ -20,15 +20,14 @@ _KEY_FILE_MAX_BYTES = 16 * 1024
 def check_folder(folder: Path) -> None:
     """Raise KeyringRefused unless `folder` is there and closed to everybody else."""
     try:
-        found = folder.stat()
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError:
+        raise KeyringRefused(f"key folder {folder} is not a folder: name the folder that holds the key files") from None
     except OSError as error:
         raise KeyringRefused(
             f"key folder {folder}: {error.strerror}: name the right folder in the settings, or put back your backup "
             "of the keys. A database made with other keys cannot be opened without them"
         ) from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise KeyringRefused(f"key folder {folder} is not a folder: name the folder that holds the key files")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _check_closed(folder, descriptor, "chmod 0700")
     finally:

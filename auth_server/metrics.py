@@ -1,5 +1,7 @@
 """What Prometheus reads; names follow its conventions, labels are closed sets."""
 
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter("fourauth_requests", "Requests answered", ["path", "status"])
@@ -15,3 +17,14 @@ CLOCK_OFFSET = Gauge(
     "fourauth_clock_offset_seconds", "Offset found by the last cross-check", multiprocess_mode="mostrecent"
 )
 UNWRITTEN_ROWS = Counter("fourauth_unwritten_rows", "Refusals of strangers that were counted instead of written")
+
+
+def count_outcome(action: str, reply: Any) -> None:
+    """Count a decision by what its reply tells the person: `granted`, or the reason of the refusal.
+
+    `reply` is the reply's JSON. What is neither, such as the answer to OPTIONS, decides nothing.
+    """
+    told = reply if isinstance(reply, dict) else {}
+    reason = "granted" if told.get("outcome") == "granted" else told.get("reason")
+    if reason is not None:
+        OUTCOMES.labels(action, reason).inc()

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, generated from the wire models so that it cannot drift from them."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from auth_contract.messages import (
     LoginRequest,
     WireModel,
 )
+from auth_server.signature_form import HEADER_MAX_CHARS
 
 _POSTS: tuple[tuple[str, str, type[WireModel], type[WireModel]], ...] = (
     (paths.ATTEMPTS, "Open an attempt", AttemptRequest, AttemptReply),
@@ -27,17 +29,18 @@ _GETS = (
     (paths.OPENAPI, "This document", "application/json"),
 )
 _REFUSALS = {
-    "400": "Not HTTP that can be read",
-    "401": "The kiosk's signature, registration or clock is refused",
+    "401": "The kiosk's signature, content type, registration or clock is refused",
     "403": "Denied, or pictures to be taken again",
+    "404": "There is no such path",
+    "405": "The path has another method",
     "409": "The attempt is unknown, foreign, expired or used",
     "413": "The body is too large",
-    "415": "The body is not JSON",
     "422": "A field breaks a rule",
     "423": "Locked for a time",
     "500": "An unforeseen error, with its incident number",
     "503": "A part of the server cannot answer now",
 }
+_REFUSALS_OF_A_GET = ("404", "405", "500")
 _DESCRIPTION = f"""Every POST is signed by the kiosk's Ed25519 key under RFC 9421: label `{signing.LABEL}`,
 tag `{signing.TAG}`, over {", ".join(f"`{name}`" for name in signing.COVERED_COMPONENTS)}, with the parameters
 `created`, `keyid`, `nonce` and `alg`. A submission carries the nonce of its attempt, any other request a fresh one."""
@@ -67,21 +70,32 @@ def _content(model: type[WireModel]) -> dict[str, Any]:
 
 
 def _post(summary: str, request: type[WireModel], reply: type[WireModel]) -> dict[str, Any]:
-    refusals = {status: {"description": text, "content": _content(ErrorReply)} for status, text in _REFUSALS.items()}
     return {
         "summary": summary,
         "operationId": request.__name__.removesuffix("Request").lower(),
         "parameters": [
-            {"name": name, "in": "header", "required": True, "schema": {"type": "string", "maxLength": 1024}}
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1, "maxLength": HEADER_MAX_CHARS},
+            }
             for name in ("Content-Digest", "Signature-Input", "Signature")
         ],
         "requestBody": {"required": True, "content": _content(request)},
-        "responses": {"200": {"description": "Done", "content": _content(reply)}, **refusals},
+        "responses": {"200": {"description": "Done", "content": _content(reply)}, **_refusals(_REFUSALS)},
     }
 
 
 def _get(summary: str, mimetype: str) -> dict[str, Any]:
     return {
         "summary": summary,
-        "responses": {"200": {"description": summary, "content": {mimetype: {"schema": {"type": "object"}}}}},
+        "responses": {
+            "200": {"description": summary, "content": {mimetype: {"schema": {"type": "object"}}}},
+            **_refusals(_REFUSALS_OF_A_GET),
+        },
     }
+
+
+def _refusals(statuses: Iterable[str]) -> dict[str, Any]:
+    return {status: {"description": _REFUSALS[status], "content": _content(ErrorReply)} for status in statuses}

@@ -40,5 +40,4 @@ class Services:
         self.housekeeping.stop()
         self.time.stop()
         self.executor.shutdown(wait=True)
-        self.face_engine.close()
         self.database.close()

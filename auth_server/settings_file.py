@@ -36,4 +36,4 @@ def _broken_rules(path: Path, error: ValidationError) -> list[str]:
 
 def _shown(value: object) -> str:
     """The value at fault; a whole section, of which something is missing, is not repeated."""
-    return "" if isinstance(value, dict | BaseModel) else f" = {str(value)[:80]!r}"
+    return "" if isinstance(value, dict | BaseModel) else f" = {value!r:.80}"

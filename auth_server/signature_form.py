@@ -15,7 +15,7 @@ from auth_contract.signing import CONTENT_TYPE, COVERED_COMPONENTS, LABEL, TAG
 from auth_server.errors import KioskRefused
 
 ALG: Final = "ed25519"
-_HEADER_MAX_CHARS: Final = 512
+HEADER_MAX_CHARS: Final = 512
 """A kiosk's Signature-Input has some 220 characters; the others are shorter."""
 
 _NEEDED: Final = ("signature-input", "signature", "content-type", "content-digest")
@@ -87,8 +87,8 @@ def _fields(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
             continue
         if key in fields:
             raise KioskRefused(f"the header {key} stands twice")
-        if len(value) > _HEADER_MAX_CHARS or not _PRINTABLE.fullmatch(value):
-            raise KioskRefused(f"the header {key} is not 1 to {_HEADER_MAX_CHARS} printable ASCII characters")
+        if len(value) > HEADER_MAX_CHARS or not _PRINTABLE.fullmatch(value):
+            raise KioskRefused(f"the header {key} is not 1 to {HEADER_MAX_CHARS} printable ASCII characters")
         fields[key] = value
     for key in _NEEDED:
         if key not in fields:

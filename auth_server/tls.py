@@ -18,6 +18,7 @@ from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from auth_contract.limits import BODY_MAX_BYTES
+from auth_server.sources import source_of
 
 HEAD_TIMEOUT_S = 4.0
 """For receiving one request's head, which a kiosk sends in one packet."""
@@ -31,7 +32,7 @@ _LINGER_S = 2.0
 Closing at once on unread data would reset the connection, and the refusal would never be read.
 """
 
-_DRAIN_MAX_BYTES = 2 * BODY_MAX_BYTES
+_LINGER_MAX_BYTES = 2 * BODY_MAX_BYTES
 
 
 class DeadlineSocket(ssl.SSLSocket):
@@ -90,8 +91,9 @@ class DeadlineContext(ssl.SSLContext):
 class DeadlineWorker(ThreadWorker):
     """gunicorn's threaded worker, where nobody's silence takes a thread or stops the loop that accepts.
 
-    One address may have `connections_per_address` connections open, fewer than there are threads,
-    so that no single machine takes them all; the next is closed before its handshake.
+    One source may have `connections_per_address` connections open; the next is closed before its
+    handshake. While that is below the number of threads, no single machine takes them all; where
+    a proxy or a fleet of kiosks stands behind one address it is set higher on purpose.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -101,21 +103,21 @@ class DeadlineWorker(ThreadWorker):
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to the pool; count it when it is new, and close it when it is one too many."""
         if not getattr(conn, "is_counted", False):
-            address = conn.client[0] if isinstance(conn.client, tuple) else ""
+            source = source_of(conn.client[0] if isinstance(conn.client, tuple) else None)
             context: Any = self.cfg.ssl_context(self.cfg, None)
-            if self._open[address] >= context.connections_per_address:
+            if self._open[source] >= context.connections_per_address:
                 self.nr_conns -= 1
                 conn.sock.close()
                 return
-            self._open[address] += 1
+            self._open[source] += 1
             conn.is_counted, conn.is_closed = True, False
-            conn.close = partial(self._close, conn, address, conn.close)
+            conn.close = partial(self._close, conn, source, conn.close)
         super().enqueue_req(conn)  # type: ignore[no-untyped-call]
 
-    def _close(self, conn: Any, address: str, close: Any, graceful: bool = False) -> None:
-        self._open[address] -= 1
-        if not self._open[address]:
-            del self._open[address]
+    def _close(self, conn: Any, source: str, close: Any, graceful: bool = False) -> None:
+        self._open[source] -= 1
+        if not self._open[source]:
+            del self._open[source]
         if not conn.is_closed:
             close(graceful)
 
@@ -135,7 +137,7 @@ class DeadlineWorker(ThreadWorker):
             return _DEFER
         is_kept: Any = super().handle(conn)  # type: ignore[no-untyped-call]
         if not is_kept:
-            close_graceful(conn.sock, _LINGER_S, _DRAIN_MAX_BYTES)
+            close_graceful(conn.sock, _LINGER_S, _LINGER_MAX_BYTES)
             conn.is_closed = True
         return is_kept
 

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 EX_CONFIG = 78
 """sysexits.h: something in the settings, keys, models or store must be mended before a start."""
 
-_EXAMPLE = "example: 4auth-server --settings /etc/4auth/server.toml --check-config"
+_EPILOG = """\
+exit codes:
+  0   stopped as asked, or the check passed
+  1   another failure, such as listen.port in use
+  78  settings, keys, models, store or health.port: mend what is named, then start again
+
+example: 4auth-server --settings /etc/4auth/server.toml --check-config
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +63,12 @@ def _folder_of_metrics() -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="4auth-server", description="The 4Auth server.", epilog=_EXAMPLE)
+    parser = argparse.ArgumentParser(
+        prog="4auth-server",
+        description="The 4Auth server.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--settings",
         type=Path,
@@ -80,10 +92,27 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"settings": str(arguments.settings), "usable": True}))
         return 0
     _warn_of_development(settings)
+    from auth_server.health import refuse_taken_port
     from auth_server.logs import configure_logging
 
     configure_logging(settings.log_level)
-    _gunicorn(settings).run()
+    refuse_taken_port(settings.health)
+    return _serve(settings)
+
+
+def _serve(settings: "ServerSettings") -> int:
+    """Serve until stopped. Returns 78 where a worker refused to start, which it has said, 1 for other failures."""
+    from gunicorn.arbiter import Arbiter
+
+    master = os.getpid()
+    try:
+        _gunicorn(settings).run()
+    except SystemExit as end:
+        if os.getpid() != master:  # a worker: its code is for gunicorn's master
+            raise
+        if end.code == Arbiter.APP_LOAD_ERROR:
+            return EX_CONFIG
+        return 1 if end.code else 0
     return 0
 
 
@@ -92,7 +121,7 @@ def _check_start(settings: "ServerSettings") -> None:
     from auth_server import bootstrap
     from auth_server.audit import AuditLog
     from auth_server.checkpoints import Checkpoints, check_log
-    from auth_server.face import models
+    from auth_server.face import engine, models
     from auth_server.key_files import read_key_file
     from auth_server.keyring import Keyring
     from auth_server.store.database import open_database
@@ -103,6 +132,7 @@ def _check_start(settings: "ServerSettings") -> None:
     with closing(open_database(settings.store.database, keyring)) as database:
         check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit_key))
     models.check(settings.face.models)
+    engine.check(settings.face)
     read_key_file(settings.listen.tls_key)
     try:
         server_context(settings.listen.tls_certificate, settings.listen.tls_key, handshake_timeout_s=1)
@@ -122,6 +152,7 @@ def _warn_of_development(settings: "ServerSettings") -> None:
 
 def _gunicorn(settings: "ServerSettings") -> Any:
     from gunicorn.app.base import BaseApplication
+    from gunicorn.errors import AppImportError
 
     from auth_server import bootstrap, tls
     from auth_server.app import create_app
@@ -143,8 +174,12 @@ def _gunicorn(settings: "ServerSettings") -> Any:
                 config.set(name, value)
 
         def load(self) -> "Flask":
-            services = bootstrap.build(settings)
-            HealthServer(settings.health, services).start()
+            try:
+                services = bootstrap.build(settings)
+                HealthServer(settings.health, services).start()
+            except (StartRefused, StoreError) as error:
+                # gunicorn prints this one without a traceback, and its master ends instead of trying again.
+                raise AppImportError(f"4auth-server: {error}") from error
             services.housekeeping.start()
             return create_app(services)
 

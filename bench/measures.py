@@ -79,9 +79,7 @@ def face_pass(settings: FaceSettings, frames: Sequence[bytes], template: Templat
             presence_threshold=engine.presence_threshold,
         )
 
-    times = timed(check, count)
-    engine.close()
-    return times
+    return timed(check, count)
 
 
 def log_in(kiosk: BenchKiosk, login: tuple[str, str, str], frames: tuple[bytes, ...]) -> float:

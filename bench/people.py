@@ -97,6 +97,5 @@ def enrol(site: Site, *, people: int, kiosks: int, picture: Path, frames: int) -
             datetime.now(UTC),
         )
         crowd.people.append(person)
-    engine.close()
     database.close()
     return crowd

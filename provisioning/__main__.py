@@ -1,5 +1,6 @@
 """The command `4auth-provision`."""
 
+import resource
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -40,7 +41,8 @@ def _version() -> str:
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 refused, or something was found wrong; 2 wrong usage; 78 settings, keys or models.",
+    epilog="Exit codes: 0 done; 1 refused, or something was found wrong; 2 wrong usage; "
+    "78 settings, keys, database or models must be mended first.",
 )
 @shared_options
 @click.version_option(_version(), prog_name="4auth-provision")
@@ -63,6 +65,7 @@ for noun in (site, kiosk, user, audit, models):
 
 def main() -> None:
     """Run the command and end the process with its exit code."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys and passwords
     cli(prog_name="4auth-provision")
 
 

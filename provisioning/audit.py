@@ -4,15 +4,15 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import click
 
 from auth_server.audit import AuditLog, AuditRow, ChainReport, RowFilter, verify_chain
-from auth_server.audit_detail import shown
 from auth_server.checkpoints import Checkpoints, check_log
 from auth_server.errors import LogRolledBack
-from provisioning.act import Act, perform
+from provisioning.act import Act, commit, refusals_recorded
 from provisioning.desk import Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.errors import EXIT_REFUSED, Refused
 from provisioning.params import KIOSK_ID, TIME, USERNAME
@@ -53,18 +53,18 @@ def list_(
     is_success = None if outcome is None else outcome == "success"
     with desk.site() as opened:
         found = _between(AuditLog(opened.database), RowFilter(success=is_success, limit=_PAGE, **wanted), since, until)
-        rows = [row for row, _ in zip(found, range(limit), strict=False)]
+        rows = list(islice(found, limit))
     desk.output.table(
         ("ROW", "TIME", "NAME", "KIOSK", "ACTION", "OUTCOME", "REASON"),
         [
             (
                 str(row.id),
                 row.ts_utc.isoformat(timespec="seconds"),
-                shown(row.username or "-"),
-                shown(row.kiosk_id or "-"),
-                shown(row.action),
+                row.username or "-",
+                row.kiosk_id or "-",
+                row.action,
                 _outcome(row),
-                shown(row.reason),
+                row.reason,
             )
             for row in rows
         ],
@@ -157,10 +157,13 @@ def accept_restore(desk: Desk, yes: bool) -> None:
             desk.confirm("Was this database restored on purpose? What was signed since is given up.", is_agreed=yes)
         newest, head = checkpoints.newest(), log.head()
         detail = {"restored": _place(*head), "given_up": _place(newest.sequence, newest.head) if newest else None}
-        with perform(opened.database, Act("admin.audit.accept_restore", desk.now(), detail=detail)):
-            if fault is None:
-                raise Refused("the audit log is the one that was signed: there is no restore to accept")
-        made = checkpoints.accept_restore(log, desk.now())
+        act = Act("admin.audit.accept_restore", desk.now(), detail=detail)
+        with refusals_recorded(opened.database, act):
+            with commit(opened.database, act):
+                if fault is None:
+                    raise Refused("the audit log is the one that was signed: there is no restore to accept")
+            # It signs the row too, so the row comes first; where this fails, a refused row follows.
+            made = checkpoints.accept_restore(log, desk.now())
         every_s = opened.settings.store.checkpoint_every_s
     desk.output.say(f"Accepted: the log goes on from row {head.sequence}. A running server knows within {every_s:g} s.")
     desk.output.result({**detail, "head": _place(made.sequence, made.head)})

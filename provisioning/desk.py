@@ -19,6 +19,7 @@ from auth_server.settings import FaceSettings, ServerSettings
 from auth_server.settings_file import load_settings
 from auth_server.store.database import Database, open_database
 from provisioning.camera import take_pictures
+from provisioning.errors import NotOpened
 from provisioning.output import Output
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def load_face_engine(settings: FaceSettings) -> "FaceEngine":
     from auth_server.face.engine import FaceEngine
 
     return FaceEngine(settings)
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Raise NotOpened for a store that fails inside: unlike a later failure, it must be mended first."""
+    try:
+        yield
+    except StoreError as error:
+        raise NotOpened(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,12 @@ class Desk:
     def site(self) -> Iterator[Site]:
         """Open the site that the settings name, and close it on leaving.
 
-        Raises StartRefused or StoreError when it cannot be opened; nothing is created.
+        Raises StartRefused or NotOpened when it cannot be opened; nothing is created.
         """
         settings = self.settings
         keyring = Keyring.load(settings.store.keys)
-        database = open_database(settings.store.database, keyring)
+        with opening():
+            database = open_database(settings.store.database, keyring)
         log = AuditLog(database)
         try:
             head = log.head()

@@ -117,8 +117,6 @@ def _enrolled_face(desk: Desk, site: Site, request: Request) -> EnrolledFace:
         return engine.enrol(pictures)
     except FaceUnusable as error:
         raise Refused(_face_refusal(error, request)) from None
-    finally:
-        engine.close()
 
 
 def _face_refusal(error: FaceUnusable, request: Request) -> str:

@@ -8,7 +8,7 @@ import click
 from auth_server.keyring import Keyring
 from auth_server.store.database import upgrade_database
 from provisioning.act import Act, perform
-from provisioning.desk import Desk, pass_desk, shared_options, yes_option
+from provisioning.desk import Desk, opening, pass_desk, shared_options, yes_option
 from provisioning.params import ADDRESS, SITE
 from provisioning.site_files import make_site
 from provisioning.site_plan import SitePlan
@@ -135,7 +135,9 @@ def upgrade(desk: Desk, yes: bool) -> None:
     """
     database = desk.settings.store.database
     desk.confirm(f"Is the server stopped, and {database} backed up?", is_agreed=yes)
-    upgrade_database(database, Keyring.load(desk.settings.store.keys))
+    keyring = Keyring.load(desk.settings.store.keys)
+    with opening():
+        upgrade_database(database, keyring)
     with desk.site() as opened, perform(opened.database, Act("admin.site.upgrade", desk.now())):
         desk.output.say(f"{database} has the schema of this release.")
     desk.output.result({"database": str(database), "current": True})

@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.keyring import Keyring
@@ -28,14 +30,17 @@ def make_site(plan: SitePlan, now: datetime) -> str:
 
     Raises Refused, KeyringRefused or StoreError; then the site's folder is as it was before.
     """
-    _check_free(plan.folder)
-    with _draft_folder(plan.folder) as draft:
-        pin = _make_files(plan, replace(plan, folder=draft), now)
-        try:
+    try:
+        _check_free(plan.folder)
+        with _draft_folder(plan.folder) as draft:
+            pin = _make_files(plan, replace(plan, folder=draft), now)
             draft.rename(plan.folder)
-        except OSError as error:
-            raise Refused(f"{plan.folder} cannot be made: {error.strerror}: name a new folder") from None
-        _flush_folder(plan.folder.parent)
+    except (OSError, DBAPIError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.orig
+        raise Refused(
+            f"{plan.folder} cannot be made: {why}: name a new folder, on a disk with room, that you may write to"
+        ) from error
+    _flush_folder(plan.folder.parent)
     return pin
 
 

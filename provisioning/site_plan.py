@@ -6,7 +6,7 @@ from pathlib import Path
 
 _TEMPLATE = """\
 # 4Auth server settings. Unknown keys are refused; `4auth-server --check-config` names what is wrong.
-# Secrets stand in files of their own, so this file may be read by everybody.
+# Secrets stand in files of their own: this file holds none.
 
 # The site's name is the audience of the assertions that it issues.
 site = {site}
@@ -22,6 +22,8 @@ tls_certificate = {certificate}
 tls_key = {tls_key}
 workers = 2
 threads = 8
+# In each worker; raise it where a proxy stands before all kiosks.
+# connections_per_address = 6
 
 [health]
 # Liveness, readiness and Prometheus metrics, on this machine only.
@@ -39,6 +41,8 @@ checkpoints = {checkpoints}
 # Fetch them with `4auth-provision models fetch`.
 models = {models}
 presence = {presence}
+# Face checks in a worker at once, fewer than listen.threads; more are told to come back.
+# queue_max = 6
 
 [time]
 # The operating system keeps the clock; these cross-check it. Two or more, or none.

@@ -1,6 +1,6 @@
 """Thresholds and the error rates that were measured for them, from the package's own data file.
 
-`auth_server.face.evaluation` writes the file; nothing else does.
+`auth_server.face.evaluation --out` writes the file; nothing else does.
 """
 
 import importlib.resources

@@ -1,8 +1,9 @@
-"""Measures the face engine and writes the package's calibration file.
+"""Measures the face engine, in the form of the package's calibration file.
 
     python -m auth_server.face.evaluation --models DIR --lfw DIR --liveness DIR
 
-`--lfw` is a folder with pairs.txt and images/NAME/NAME_0001.jpg, in the format of Labeled Faces
+The result is printed; `--out FILE` writes it as well, into what the file already tells of other
+recognisers. `--lfw` is a folder with pairs.txt and images/NAME/NAME_0001.jpg, in the format of Labeled Faces
 in the Wild. `--liveness` holds live-*, replay-* and attack-* pictures and videos. Any set of
 those forms will do; the site's own cameras give the better one.
 """
@@ -21,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from auth_server.face import calibration, quality, statistics
+from auth_server.face import quality, statistics
 from auth_server.face.frames import decode_frame
 from auth_server.face.geometry import Picture
 from auth_server.face.pipeline import Face, Pipeline, chip_of
@@ -49,17 +50,19 @@ class Portraits:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print and write; the exit status is 0."""
+    """Measure and print, and write where asked to; the exit status is 0."""
     options = _options(arguments)
     pipeline = Pipeline(FaceSettings(models=options.models, recogniser=options.recogniser, detector=options.detector))
     today = datetime.now(UTC).date().isoformat()
-    document = json.loads(options.out.read_text()) if options.out.exists() else {"recognisers": {}, "presence": {}}
-    portraits = look_at_portraits(pipeline, options.lfw / "images", print)
+    document = _document(options.out)
+    portraits = look_at_portraits(pipeline, options.lfw / "images", _say)
     document["recognisers"][pipeline.model] = recogniser_report(options.lfw, portraits) | {"date": today}
     if options.liveness:
         document["presence"] = presence_report(pipeline, options.liveness, portraits) | {"date": today}
-    options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(document, indent=2))
+    text = json.dumps(document, indent=2)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
     return 0
 
 
@@ -198,6 +201,17 @@ def _most_central(picture: Picture, faces: list[Face]) -> Face:
     )
 
 
+def _document(out: Path | None) -> Any:
+    """What stands in the file to be written, or nothing yet."""
+    if out is not None and out.exists():
+        return json.loads(out.read_text(encoding="utf-8"))
+    return {"recognisers": {}, "presence": {}}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # standard output is the result alone
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m auth_server.face.evaluation", description="Measure the face engine."
@@ -207,7 +221,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--liveness", type=Path, help="folder with live-*, replay-* and attack-* files")
     parser.add_argument("--recogniser", default="4auth", help="DeepFace's name of it")
     parser.add_argument("--detector", default="4auth", help="DeepFace's name of it")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(calibration.DATA_FILE))
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there too (default: print only)")
     return parser.parse_args(arguments)
 
 

@@ -95,8 +95,8 @@ def fetch(
     Nothing is fetched when they stand there already. Each file appears whole or not at all.
     `progress` is told each step in a sentence.
 
-    Raises ModelsRefused when npm is absent or fails, and when the archive or a file in it is not
-    the one that its checksum names.
+    Raises ModelsRefused when npm is absent or fails, when the archive or a file in it is not the
+    one that its checksum names, and when `folder` cannot be written.
     """
     if not problems(folder, source):
         progress(f"All {len(source.files)} model files are in {folder} already.")
@@ -106,9 +106,11 @@ def fetch(
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="4auth-models-"))
             archive = _pack(Path(temporary), source, progress)
         _check_archive(archive, source)
-        folder.mkdir(parents=True, exist_ok=True)
+        with _refused_in_a_sentence(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         for file, content in _members(archive, source):
-            _write(folder / file.name, content)
+            with _refused_in_a_sentence(folder):
+                _write(folder / file.name, content)
             progress(f"Installed {file.name} ({len(content):,} bytes, SHA-256 {file.sha256[:8]}...).")
     check(folder, source)
 
@@ -192,6 +194,17 @@ def _content(tar: tarfile.TarFile, name: str, size: int) -> bytes:
         return b""
     stream = tar.extractfile(member) if member.isreg() else None
     return stream.read(size + 1) if stream else b""
+
+
+@contextlib.contextmanager
+def _refused_in_a_sentence(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelsRefused(
+            f"the models cannot be put into {folder}: {error.strerror}: name a folder that you may write to, "
+            "on a disk with 20 MB free"
+        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -88,6 +88,12 @@ class Pipeline:
         return Face(box, self._landmarks.find(picture, box), _confidence(region))
 
 
+def check_names(settings: FaceSettings) -> None:
+    """Raise SettingsRefused for a name that DeepFace does not know; the plug-ins must be registered."""
+    _check_name("face_detector", settings.detector, "face.detector")
+    _check_name("facial_recognition", settings.recogniser, "face.recogniser")
+
+
 def chip_of(picture: Picture, face: Face) -> Picture:
     """Return the aligned face."""
     return align(picture, face.points)
@@ -121,10 +127,14 @@ def _prepare_zoo(settings: FaceSettings) -> None:
         ) from error
 
 
-def _build(task: str, name: str, field: str) -> Any:
+def _check_name(task: str, name: str, field: str) -> None:
     known = sorted(runtime.modeling.AVAILABLE_MODELS[task])  # type: ignore[literal-required]
     if name not in known:
         raise SettingsRefused(f"{field} = {name!r}: DeepFace has no such model; it has {', '.join(known)}")
+
+
+def _build(task: str, name: str, field: str) -> Any:
+    _check_name(task, name, field)
     try:
         return runtime.modeling.build_model(task, name)
     except ModelsRefused:

@@ -10,10 +10,11 @@ import bcrypt
 import pyotp
 import pytest
 
-from auth_server.accounts import BCRYPT_COST, Account, Accounts, NewAccount
+from auth_server.accounts import Account, Accounts, NewAccount, _decoy_hash
 from auth_server.domain import Template
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher, Keyring
+from auth_server.password_policy import BCRYPT_COST
 from auth_server.store.database import Database
 
 MACS = frozenset({"02:00:5e:10:00:01", "02:00:5e:10:00:02"})
@@ -109,6 +110,23 @@ class TestDecoy:
 
     def test_it_is_made_once_so_that_handing_it_out_costs_no_hash(self, accounts: Accounts):
         assert accounts.enrolment("nobody").password_hash is accounts.enrolment("somebody").password_hash
+
+    def test_only_a_login_or_a_server_that_prepares_for_one_makes_the_hash(self, database: Database, keyring: Keyring):
+        _decoy_hash.cache_clear()
+        accounts = Accounts(database, keyring.field, "4auth")
+        assert accounts.list() == [] and accounts.find("alice") is None
+        assert _decoy_hash.cache_info().misses == 0
+        accounts.prepare_decoy()
+        accounts.enrolment("nobody")
+        assert _decoy_hash.cache_info().misses == 1
+
+    def test_unprepared_the_first_login_pays_whatever_its_name(
+        self, accounts: Accounts, new_account: NewAccount, now: datetime
+    ):
+        accounts.add(new_account, now)
+        _decoy_hash.cache_clear()
+        accounts.enrolment("alice")
+        assert _decoy_hash.cache_info().misses == 1
 
     def test_it_costs_the_same_statements_and_decryptions(
         self, database: Database, keyring: Keyring, new_account: NewAccount, now: datetime

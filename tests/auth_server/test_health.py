@@ -10,7 +10,7 @@ import pytest
 
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
-from auth_server.health import HealthServer, _Handler, readiness
+from auth_server.health import HealthServer, _Handler, readiness, refuse_taken_port
 from auth_server.settings import HealthSettings
 from auth_server.timesource import TimeStatus
 
@@ -144,3 +144,14 @@ def test_another_programs_port_is_named(services):
         settings = HealthSettings(port=holder.getsockname()[1])
         with pytest.raises(StartRefused, match=rf"health\.port = {settings.port}: Address already in use"):
             HealthServer(settings, services)
+        with pytest.raises(StartRefused, match=rf"health\.port = {settings.port}: Address already in use"):
+            refuse_taken_port(settings)
+
+
+def test_a_free_port_is_free_after_it_was_tried(services):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = HealthSettings(port=probe.getsockname()[1])
+    refuse_taken_port(settings)
+    with HealthServer(settings, services):
+        refuse_taken_port(settings)

@@ -1,6 +1,7 @@
 """The keyring: made once and whole, and loaded only when nobody else could have read it."""
 
 import os
+import resource
 import struct
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_server.errors import KeyringRefused, StoreError
-from auth_server.key_files import read_key_file, write_key_file
+from auth_server.key_files import check_folder, read_key_file, write_key_file
 from auth_server.keyring import KEY_FILES, FieldCipher, Keyring, key_id
 
 places = st.tuples(st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
@@ -71,6 +72,24 @@ def test_load_refuses_a_missing_folder_and_makes_none(tmp_path: Path):
     with pytest.raises(KeyringRefused, match=r"keys.*No such file"):
         Keyring.load(tmp_path / "keys")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_load_refuses_a_folder_that_is_there_and_cannot_be_opened(tmp_path: Path):
+    """Root may open any folder, so here it is the number of open files that forbids it."""
+    Keyring.create(tmp_path / "keys")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(KeyringRefused, match="keys: Too many open files"):
+            check_folder(tmp_path / "keys")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_load_refuses_a_file_in_place_of_the_folder(tmp_path: Path):
+    (tmp_path / "keys").write_bytes(b"")
+    with pytest.raises(KeyringRefused, match="keys is not a folder"):
+        Keyring.load(tmp_path / "keys")
 
 
 @pytest.mark.parametrize("name", KEY_FILES)

@@ -11,14 +11,18 @@ import ssl
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.workers.gthread import ThreadWorker
 
+from auth_server.tls import DeadlineWorker
 from provisioning.tls import make_identity
 
 HANDSHAKE_S = 0.6
@@ -271,6 +275,28 @@ def test_one_address_cannot_take_all_threads(served):
         one_more = greedy.enter_context(closing(served.connect("127.0.0.2")))
         assert _until_closed(one_more) == b""
         assert served.get() < REQUEST_S * 0.7
+
+
+def test_all_addresses_of_an_ipv6_network_count_as_one_and_its_neighbour_as_another(monkeypatch):
+    """Loopback has one IPv6 address only, so the worker is given the connections itself."""
+    handed_on: list[SimpleNamespace] = []
+    monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda _self, conn: handed_on.append(conn))
+    context = SimpleNamespace(connections_per_address=PER_ADDRESS)
+    worker = DeadlineWorker.__new__(DeadlineWorker)
+    worker._open, worker.nr_conns = Counter(), 0
+    worker.cfg = SimpleNamespace(ssl_context=lambda *_: context)
+
+    def arrives(address):
+        closed: list[bool] = []
+        sock = SimpleNamespace(close=lambda: closed.append(True))
+        worker.enqueue_req(SimpleNamespace(client=(address, 5000, 0, 0), sock=sock, close=lambda graceful: None))
+        return not closed
+
+    assert all(arrives(f"2001:db8:1:2::{number}") for number in range(PER_ADDRESS))
+    assert not arrives("2001:db8:1:2:ffff::1")
+    assert arrives("2001:db8:1:3::1")
+    handed_on[0].close()
+    assert arrives("2001:db8:1:2:ffff::1")
 
 
 def test_an_address_has_its_connections_back_when_they_end(served):

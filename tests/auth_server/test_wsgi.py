@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,12 @@ def installed(tmp_path: Path, keys_folder: Path, empty_database_file: Path) -> I
 def test_help_has_an_example():
     done = subprocess.run([command("4auth-server"), "--help"], capture_output=True, text=True, check=True)
     assert "example: 4auth-server --settings" in done.stdout
+
+
+@pytest.mark.parametrize("code", ["0", "1", "78"])
+def test_help_tells_the_exit_codes(code):
+    done = subprocess.run([command("4auth-server"), "--help"], capture_output=True, text=True, check=True)
+    assert f"\n  {code} " in done.stdout.partition("exit codes:")[2]
 
 
 def test_dump_config_prints_all_settings_in_effect_and_nothing_else(installed):
@@ -196,13 +203,53 @@ def test_production_lets_in_no_more_strangers_than_was_measured(installed, model
     assert ("face.threshold = 1.99" in done.stderr) == (code == EX_CONFIG)
 
 
+@pytest.mark.parametrize("words", [("--check-config",), ()])
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"recogniser": "Nope"}, "face.recogniser = 'Nope': DeepFace has no such model; it has 4auth"),
+        ({"detector": "Nope"}, "face.detector = 'Nope': DeepFace has no such model"),
+        ({"recogniser": "Dlib"}, "no calibration is known for face.recogniser = 'Dlib'"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_named_before_any_worker_is_made(installed, models_folder, words, chosen, said):
+    done = installed.run(*words, face={"models": str(models_folder), **chosen})
+    assert (done.returncode, done.stdout) == (EX_CONFIG, "")
+    assert done.stderr.startswith("4auth-server: ")
+    assert said in done.stderr
+
+
+def test_names_are_checked_without_loading_a_model_before_the_fork(models_folder):
+    program = (
+        "import sys; from pathlib import Path; from auth_server.face import engine, runtime; "
+        "from auth_server.settings import FaceSettings; engine.check(FaceSettings(models=Path(sys.argv[1]))); "
+        "sys.exit(hasattr(runtime.modeling, 'cached_models'))"  # DeepFace makes it with the first model
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(models_folder)], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("section", "said"), [("listen", "Connection in use"), ("health", "health.port")])
-def test_a_port_in_use_is_named_and_the_server_ends(installed, models_folder, section, said):
+def test_what_only_a_worker_finds_ends_the_command_with_its_sentence_and_78(installed, models_folder, tmp_path):
+    """DeepFace knows this recogniser and lacks its library, which shows when it is loaded."""
+    models = tmp_path / "models"
+    shutil.copytree(models_folder, models)
+    done = installed.run(face={"models": str(models), "recogniser": "Dlib", "threshold": 0.1})
+    assert done.returncode == EX_CONFIG, done.stderr
+    assert "\n4auth-server: face.recogniser = 'Dlib': DeepFace could not load it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("section", "said", "code"), [("listen", "Connection in use", 1), ("health", "health.port", EX_CONFIG)]
+)
+def test_a_port_in_use_is_named_and_the_server_ends(installed, models_folder, section, said, code):
     with closing(socket.create_server(("127.0.0.1", 0))) as holder:
         port = holder.getsockname()[1]
         changes = {section: {**installed.members[section], "port": port}}
         done = installed.run(**{"face": {"models": str(models_folder)}, **changes})
-    assert done.returncode not in {0, None}
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
     assert said in done.stderr
     assert str(port) in done.stderr

@@ -295,7 +295,6 @@ def _made_house(site: Site, portrait: Path) -> Iterator[House]:
         keys[kiosk_id] = key
     engine = FaceEngine(load_settings(site.settings).face)
     house = House(site, portrait, keys, [], engine.enrol([portrait.read_bytes()]))
-    engine.close()
     _fill(house)
     try:
         yield house

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from auth_server.audit import AuditLog
 from auth_server.domain import AuditEntry
@@ -228,3 +228,48 @@ def test_a_whole_log_has_no_restore_to_accept(log):
     row = log.json("audit", "list", "--limit", "1")["rows"][0]
     assert (row["action"], row["success"]) == ("admin.audit.accept_restore", False)
     assert log("audit", "verify").exit_code == 0
+
+
+def test_an_accepted_restore_that_cannot_be_signed_leaves_a_refused_row_after_its_own(restored):
+    """The checkpoints' disk goes away between the row and the signature."""
+    folder, time, asked = restored.settings.parent / "checkpoints", restored.clock(), []
+
+    def clock():
+        asked.append(time)
+        if len(asked) == 2:
+            folder.rename(folder.with_name("taken-away"))
+        return time
+
+    restored.clock = clock
+    result = restored("audit", "accept-restore", "--yes")
+    folder.with_name("taken-away").rename(folder)
+    assert result.exit_code == 1 and "Accepted" not in result.stdout
+    refused, done = restored.json("audit", "list", "--limit", "2")["rows"]
+    assert done["action"] == refused["action"] == "admin.audit.accept_restore"
+    assert (done["success"], refused["success"]) == (True, False)
+    assert "cannot be written" in refused["detail"]["why"]
+    assert restored("audit", "verify").exit_code == 1
+    assert restored("audit", "accept-restore", "--yes").exit_code == 0
+
+
+def test_a_list_that_ends_with_its_page_reads_no_further_page(with_kiosk):
+    with with_kiosk.desk().site() as site, site.database.transaction() as session:
+        for _ in range(520):
+            AuditLog(site.database).append(
+                session, AuditEntry("login", False, "denied", "eve", "lobby-1", None, {}), with_kiosk.clock()
+            )
+    read: list[str] = []
+
+    def count(_connection, _cursor, statement, *_rest):
+        read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        counts = []
+        for limit in (499, 500, 501):
+            read.clear()
+            assert len(with_kiosk.json("audit", "list", "--limit", str(limit))["rows"]) == limit
+            counts.append(len(read))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert counts[0] == counts[1] < counts[2]

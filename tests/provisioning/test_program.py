@@ -1,13 +1,17 @@
 """What holds for every command."""
 
+import resource
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from provisioning.__main__ import cli
 from provisioning.output import escape
@@ -86,6 +90,36 @@ def test_it_runs_as_a_process_of_its_own():
     assert run.returncode == 0 and run.stdout.startswith("4auth-provision, version ")
 
 
+SHOW_LIMIT = """
+import resource
+from provisioning.__main__ import main
+try:
+    main()
+finally:
+    print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+def test_the_kernel_may_write_no_core_file():
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard == 0:
+        pytest.skip("this machine allows no core files at all")
+    run = subprocess.run(
+        [sys.executable, "-c", SHOW_LIMIT, "--version"],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
+    )
+    assert run.stdout.splitlines()[-1] == "(0, 0)"
+
+
+def test_help_names_the_exit_codes():
+    told = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
+    assert "78 settings, keys, database or models must be mended first" in told
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -102,3 +136,13 @@ def test_it_runs_as_a_process_of_its_own():
 )
 def test_escape(text, shown):
     assert escape(text) == shown
+
+
+@given(st.text())
+@example("\x1b[2J\x1b]0;owned\x07")
+@example("a\u202eb\u2066c\u200bd\n\r\t\x7f\x9b\u2028")
+def test_what_is_shown_controls_no_terminal(text: str):
+    told = escape(text)
+    assert not [c for c in told if unicodedata.category(c)[0] == "C" or c in "\u2028\u2029"]
+    if text.isprintable():
+        assert told == text

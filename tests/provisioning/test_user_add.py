@@ -35,9 +35,6 @@ class Engine:
                     raise FaceUnusable(index, CaptureHint.NO_FACE)
         return EnrolledFace(Template("test-model", b"\1" * 16), b"aligned face")
 
-    def close(self):
-        pass
-
 
 @pytest.fixture
 def face(tmp_path: Path) -> Path:

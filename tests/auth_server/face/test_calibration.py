@@ -1,6 +1,7 @@
 """The calibration: measured for the model in use, with the rates that the product claims."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def test_the_claimed_rate_is_bounded_and_both_errors_are_stated(name: str, rate:
     assert measured["stranger_comparisons"] > 1_000_000
     assert measured["genuine_comparisons"] == 600
     assert measured["date"]
+
+
+def test_measuring_writes_no_file_unless_one_is_named(tmp_path, models_folder, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(evaluation, "look_at_portraits", lambda *_: evaluation.Portraits({}, [], Counter(), 0))
+    monkeypatch.setattr(evaluation, "recogniser_report", lambda *_: {"people": 0})
+    package = Path(calibration.__file__).with_name(calibration.DATA_FILE)
+    before, out = package.read_bytes(), tmp_path / "measured.json"
+    words = ["--models", str(models_folder), "--lfw", str(tmp_path)]
+    evaluation.main(words)
+    assert model_name("4auth") in json.loads(capsys.readouterr().out)["recognisers"]
+    assert (package.read_bytes(), list(tmp_path.iterdir())) == (before, [])
+    evaluation.main([*words, "--out", str(out)])
+    assert json.loads(out.read_text()) == json.loads(capsys.readouterr().out)
 
 
 def test_presence_states_both_errors_and_how_little_is_known() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import resource
 import stat
 import tarfile
 from pathlib import Path
@@ -72,6 +73,24 @@ def test_an_archive_with_another_checksum_is_not_opened(tmp_path: Path, archive:
     with pytest.raises(ModelsRefused, match=r"it is not made-up@1\.0\.0"):
         models.fetch(tmp_path / "models", archive, source=source)
     assert not (tmp_path / "models").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path, archive: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ModelsRefused, match=r"cannot be put into .*Not a directory: name a folder"):
+        models.fetch(tmp_path / "file" / "models", archive, source=source_of(archive))
+
+
+def test_a_full_disk_is_refused_in_a_sentence_and_leaves_no_part_of_a_file(tmp_path: Path, archive: Path) -> None:
+    """The disk is played by the limit of a file's size, which the kernel answers by an error of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))
+    try:
+        with pytest.raises(ModelsRefused, match=r"cannot be put into .*File too large: name a folder"):
+            models.fetch(tmp_path / "models", archive, source=source_of(archive))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_an_absent_archive_is_named(tmp_path: Path, archive: Path) -> None:

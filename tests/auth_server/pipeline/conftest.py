@@ -84,9 +84,6 @@ class NamedFaces:
             evidence={"frames": len(frames)},
         )
 
-    def close(self) -> None:
-        """Nothing is held."""
-
 
 class ManualTime:
     """A clock that a test turns."""
