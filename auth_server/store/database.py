@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-import sqlcipher3
 from sqlalchemy import insert, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -67,10 +66,7 @@ class Database:
 def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        SQLAlchemyError,
-        sqlcipher3.dbapi2.Error,
-    ) as error:  # BEGIN is sent by our own hook, which SQLAlchemy does not wrap
+    except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise StoreError(f"the store {path} failed: {type(cause).__name__}: {_first_line(cause)}") from error
 

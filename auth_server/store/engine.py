@@ -6,6 +6,7 @@ from typing import Any
 import sqlcipher3
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 
 BUSY_TIMEOUT_S = 5.0
 """How long a writer waits for the one before it."""
@@ -62,9 +63,10 @@ def _connect(path: Path, key: bytes) -> DBAPIConnection:
 def _begin(connection: Connection) -> None:
     # Deferred transactions that read and then write lose updates to each other, or fail half way.
     driver: Any = connection.connection
-    if connection.get_execution_options().get(READ_ONLY, False):
-        driver.execute("PRAGMA query_only = ON")
-        driver.execute("BEGIN")
-    else:
-        driver.execute("PRAGMA query_only = OFF")
-        driver.execute("BEGIN IMMEDIATE")
+    is_reader = connection.get_execution_options().get(READ_ONLY, False)
+    try:
+        driver.execute(f"PRAGMA query_only = {'ON' if is_reader else 'OFF'}")
+        driver.execute("BEGIN" if is_reader else "BEGIN IMMEDIATE")
+    except sqlcipher3.dbapi2.Error as error:  # type: ignore[attr-defined]
+        # SQLAlchemy wraps what its own statements raise, and not what this hook does.
+        raise OperationalError("BEGIN", None, error) from error

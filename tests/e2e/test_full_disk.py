@@ -60,6 +60,6 @@ def test_a_stranger_is_refused_although_the_refusal_cannot_be_written(house, wir
         if status != 401:
             break
     assert (status, reply["reason"]) == (503, "unavailable")
-    assert set(reply) == {"outcome", "reason", "message", "incident"}
+    assert set(reply) == {"outcome", "reason", "message", "incident", "retry_after_s"}
     filling_up()
     assert wire.send("/v1/login", {"Content-Type": "application/json", "Content-Length": "2"}, b"{}")[0] == 401
