@@ -1,6 +1,7 @@
 """The command `4auth-server`: gunicorn with TLS 1.3 around the Flask application."""
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -181,6 +182,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
                 # gunicorn prints this one without a traceback, and its master ends instead of trying again.
                 raise AppImportError(f"4auth-server: {error}") from error
             services.housekeeping.start()
+            gc.freeze()  # what was built so far stays: no collection need look at it again
             return create_app(services)
 
     return Application()  # type: ignore[no-untyped-call]

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import json
 import os
 import ssl
 import time
@@ -115,13 +114,6 @@ def latency(crowd: Crowd, count: int) -> Times:
     for person in crowd.people[:count]:
         samples.append(log_in(crowd.kiosks[0], (person.name, PASSWORD, person.code() or ""), crowd.frames))
     return Times(tuple(samples))
-
-
-def at_server(site: Site, logins: int) -> Times:
-    """The same logins as the server timed them: its own log lines, from the request's head to its reply."""
-    lines = (json.loads(line) for line in site.server_log.read_text().splitlines() if line.startswith("{"))
-    granted = [line["ms"] / 1000 for line in lines if line.get("action") == "login" and line.get("status") == 200]
-    return Times(tuple(granted[-logins:]))
 
 
 def throughput(crowd: Crowd) -> tuple[int, float]:
