@@ -90,7 +90,7 @@ def _measure(folder: Path) -> Measured:
     starts = Times(tuple(_start_and_stop(site) for _ in range(_STARTS)))
     _progress("one password check, one face check")
     password = measures.bcrypt_check(15)
-    face = measures.face_pass(load_settings(site.settings).face, crowd.frames, None, 30)
+    face = measures.face_pass(load_settings(site.settings).face, crowd.frames, 30)
     site.start_server()
     try:
         return _serve(site, crowd, starts, password, face)

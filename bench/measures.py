@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import os
 import ssl
 import time
 from collections import deque
@@ -16,7 +15,6 @@ from statistics import median, quantiles
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import LoginRequest
-from auth_server.domain import Template
 from auth_server.face.engine import FaceEngine
 from auth_server.factors import face, password
 from auth_server.password_policy import hash_password
@@ -65,10 +63,10 @@ def bcrypt_check(count: int) -> Times:
     return timed(lambda: password.verify(claim=PASSWORD, enrolment=stored), count)
 
 
-def face_pass(settings: FaceSettings, frames: Sequence[bytes], template: Template | None, count: int) -> Times:
+def face_pass(settings: FaceSettings, frames: Sequence[bytes], count: int) -> Times:
     """One face check of a submission's frames, from JPEG to verdict."""
     engine = FaceEngine(settings)
-    enrolled = template or engine.enrol(list(frames[:1])).template
+    enrolled = engine.enrol(list(frames[:1])).template
 
     def check() -> object:
         return face.verify(
@@ -131,15 +129,6 @@ def throughput(crowd: Crowd) -> tuple[int, float]:
     with ThreadPoolExecutor(len(crowd.kiosks)) as pool:
         list(pool.map(work, crowd.kiosks))
     return count, time.perf_counter() - started
-
-
-def processor_seconds(pids: Sequence[int]) -> float:
-    """The processor time that these processes have used, in user and kernel."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def known_and_unknown(crowd: Crowd, count: int) -> tuple[Times, Times]:
