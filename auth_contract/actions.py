@@ -7,6 +7,14 @@ class Action(StrEnum):
     """What a person may ask for at a kiosk."""
 
     LOGIN = "login"
+    REGISTER = "register"
+    RECOVER_TOTP = "recover_totp"
+    RECOVER_PASSWORD = "recover_password"  # noqa: S105 - the action's name
+    RECOVER_FACE = "recover_face"
+    UPDATE_MAC = "update_mac"
+    CONFIRM = "confirm"
+    APPROVE = "approve"
+    CANCEL = "cancel"
 
 
 class Reason(StrEnum):
@@ -19,6 +27,19 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     KIOSK_REFUSED = "kiosk_refused"
     UNAVAILABLE = "unavailable"
+
+
+class Need(StrEnum):
+    """What a change still waits for before it is in force."""
+
+    CODE = "code"
+    """A first code of the new TOTP secret."""
+
+    APPROVAL = "approval"
+    """A supervisor's four factors at another kiosk."""
+
+    TIME = "time"
+    """The end of the cooling-off time, until which it can be cancelled."""
 
 
 class CaptureHint(StrEnum):

@@ -12,9 +12,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from auth_contract.limits import (
+    ADMIN_SECRET_CHARS,
     FRAME_MAX_BYTES,
     PASSWORD_MAX_BYTES,
     PASSWORD_MAX_CHARS,
+    TICKET_CHARS,
     USERNAME_MAX_CHARS,
 )
 
@@ -24,6 +26,9 @@ _USERNAME_EXTRA = frozenset(" .'_@-")
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_PERMISSION = re.compile(f"[0-9A-HJKMNP-TV-Z]{{{TICKET_CHARS}}}|[0-9A-HJKMNP-TV-Z]{{{ADMIN_SECRET_CHARS}}}")
+_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_PERMISSION_MAX_CHARS = 40
 _FRAME_MAX_CHARS = (FRAME_MAX_BYTES + 2) // 3 * 4
 
 
@@ -82,6 +87,21 @@ def canonical_mac(value: str) -> str:
     return mac
 
 
+def canonical_permission(value: str) -> str:
+    """Return an enrolment ticket (16 characters) or an administrator's secret (25) as it was made.
+
+    Crockford's Base32: case, hyphens and spaces do not matter, O is read as 0, I and L as 1.
+
+    Raises ValueError for another length or alphabet.
+    """
+    text = value[: _PERMISSION_MAX_CHARS + 1].upper().translate(_READ_AS)
+    if not _PERMISSION.fullmatch(text):
+        raise ValueError(
+            f"an enrolment ticket has {TICKET_CHARS} letters and digits, an administrator's secret {ADMIN_SECRET_CHARS}"
+        )
+    return text
+
+
 def _decode_frame(value: object) -> bytes:
     if isinstance(value, bytes):
         data = value
@@ -136,6 +156,15 @@ Password = Annotated[
     str,
     Field(min_length=1, max_length=PASSWORD_MAX_CHARS, description="NFC, at most 72 bytes of UTF-8"),
     AfterValidator(canonical_password),
+]
+Permission = Annotated[
+    str,
+    Field(
+        min_length=TICKET_CHARS,
+        max_length=_PERMISSION_MAX_CHARS,
+        description="An enrolment ticket or an administrator's secret, Crockford's Base32",
+    ),
+    AfterValidator(canonical_permission),
 ]
 TotpCode = Annotated[str, Field(pattern=r"^[0-9]{6}$", min_length=6, max_length=6, description="RFC 6238, six digits")]
 Mac = Annotated[str, Field(min_length=17, max_length=17), AfterValidator(canonical_mac)]

@@ -12,6 +12,9 @@ FRAME_MAX_PIXELS = 12_000_000
 FRAMES_MAX = 8
 """Frames in one submission."""
 
+ENROL_FRAMES_MIN = 3
+"""Frames of a new face: one picture alone shows one expression in one light."""
+
 USERNAME_MAX_CHARS = 64
 PASSWORD_MAX_CHARS = 72
 PASSWORD_MAX_BYTES = 72
@@ -28,3 +31,15 @@ JSON_MAX_DEPTH = 8
 
 JSON_MAX_VALUES = 4096
 """Brackets, braces and commas in a request body; the largest honest one, commas in texts included, has half."""
+
+TICKET_CHARS = 16
+"""An enrolment ticket in Crockford's Base32: 80 random bits, where NIST SP 800-63B asks for 64."""
+
+ADMIN_SECRET_CHARS = 25
+"""An administrator's secret in Crockford's Base32: 125 random bits, so that a plain hash protects it (ASVS 6.5.2)."""
+
+CHANGE_TTL_S = 600
+"""How long a new TOTP secret waits for its first code."""
+
+CONFIRM_TRIES = 5
+"""Codes that may be tried against a new TOTP secret."""

@@ -4,13 +4,15 @@ Secrets and pictures have `repr=False`, and validation errors hide their input, 
 reaches a log by way of an exception.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from auth_contract.actions import Action, CaptureHint, Reason
-from auth_contract.fields import FrameJpeg, Mac, Password, Printable, Timestamp, Token, TotpCode, Username
-from auth_contract.limits import FRAMES_MAX
+from auth_contract.actions import Action, CaptureHint, Need, Reason
+from auth_contract.fields import FrameJpeg, Mac, Password, Permission, Printable, Timestamp, Token, TotpCode, Username
+from auth_contract.limits import ENROL_FRAMES_MIN, FRAMES_MAX
 
 Message = Annotated[Printable, Field(max_length=200, description="A sentence for the person")]
 
@@ -35,16 +37,105 @@ class AttemptReply(WireModel):
     expires_at: Timestamp
 
 
-class LoginRequest(WireModel):
-    """The submission of one attempt to log in: all four factors at once."""
+class SubmissionRequest(WireModel):
+    """What the submission of an attempt at any action has: who, at which device, when."""
 
     attempt_id: Token
     username: Username
-    password: Password = Field(repr=False)
-    totp: TotpCode = Field(repr=False)
-    frames: tuple[FrameJpeg, ...] = Field(min_length=1, max_length=FRAMES_MAX, repr=False)
     mac: Mac
     client_ts_utc: Timestamp
+
+
+Frames = Annotated[tuple[FrameJpeg, ...], Field(min_length=1, max_length=FRAMES_MAX, repr=False)]
+NewFrames = Annotated[tuple[FrameJpeg, ...], Field(min_length=ENROL_FRAMES_MIN, max_length=FRAMES_MAX, repr=False)]
+Secret = Annotated[Password, Field(repr=False)]
+Code = Annotated[TotpCode, Field(repr=False)]
+
+
+class LoginRequest(SubmissionRequest):
+    """Log in: all factors at once."""
+
+    password: Secret
+    totp: Code
+    frames: Frames
+
+
+class RegisterRequest(SubmissionRequest):
+    """Register `username`, a new name, with an administrator's permission. A first code is asked for next."""
+
+    permission: Permission = Field(repr=False)
+    new_password: Secret
+    new_frames: NewFrames
+
+
+class RecoverTotpRequest(SubmissionRequest):
+    """Ask for a new TOTP secret. It is pending until `ConfirmRequest` brings a code of it."""
+
+    password: Secret
+    frames: Frames
+
+
+class RecoverPasswordRequest(SubmissionRequest):
+    """Set a new password."""
+
+    totp: Code
+    frames: Frames
+    new_password: Secret
+
+
+class RecoverFaceRequest(SubmissionRequest):
+    """Enrol the face anew, captured live."""
+
+    password: Secret
+    totp: Code
+    new_frames: NewFrames
+
+
+class UpdateMacRequest(SubmissionRequest):
+    """Bind the account to the kiosk at which the person stands, in place of those before; `mac` is its MAC."""
+
+    password: Secret
+    totp: Code
+    frames: Frames
+
+
+class ConfirmRequest(SubmissionRequest):
+    """A first code of the new TOTP secret that the reply to `RegisterRequest` or `RecoverTotpRequest` held."""
+
+    change_id: Token
+    new_totp: Code
+
+
+class ApproveRequest(SubmissionRequest):
+    """A supervisor, who is `username`, approves what `person` asked for at another kiosk."""
+
+    person: Username
+    password: Secret
+    totp: Code
+    frames: Frames
+
+
+class CancelRequest(SubmissionRequest):
+    """Cancel one's own pending change, at any kiosk."""
+
+    password: Secret
+    totp: Code
+
+
+SUBMISSIONS: Final[Mapping[Action, type[SubmissionRequest]]] = MappingProxyType(
+    {
+        Action.LOGIN: LoginRequest,
+        Action.REGISTER: RegisterRequest,
+        Action.RECOVER_TOTP: RecoverTotpRequest,
+        Action.RECOVER_PASSWORD: RecoverPasswordRequest,
+        Action.RECOVER_FACE: RecoverFaceRequest,
+        Action.UPDATE_MAC: UpdateMacRequest,
+        Action.CONFIRM: ConfirmRequest,
+        Action.APPROVE: ApproveRequest,
+        Action.CANCEL: CancelRequest,
+    }
+)
+"""The message with which an attempt at each action is submitted."""
 
 
 class LoginReply(WireModel):
@@ -55,6 +146,30 @@ class LoginReply(WireModel):
     granted_at: Timestamp
     message: Message
     assertion: str = Field(max_length=2048, repr=False)
+
+
+class PendingChange(WireModel):
+    """A change that is not in force yet, and what it waits for.
+
+    `provisioning_uri` holds the new TOTP secret and is sent once; it is shown as a QR code, and kept nowhere.
+    `in_force_at` is told once nothing is missing but time.
+    """
+
+    change_id: Token
+    needs: tuple[Need, ...] = Field(min_length=1, max_length=len(Need))
+    expires_at: Timestamp
+    in_force_at: Timestamp | None = None
+    provisioning_uri: str | None = Field(default=None, max_length=512, repr=False)
+
+
+class ChangeReply(WireModel):
+    """What came of any action but a login; without `pending` the change is in force."""
+
+    outcome: Literal["granted"] = "granted"
+    username: Username
+    granted_at: Timestamp
+    message: Message
+    pending: PendingChange | None = None
 
 
 class HeartbeatRequest(WireModel):
