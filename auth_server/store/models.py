@@ -18,6 +18,12 @@ OVER_ALL = "*"
 IN_A_ROW = "**"
 """Like `OVER_ALL`, but the count that is never begun anew by the passing of time."""
 
+ANYWHERE = "*a"
+"""Like `OVER_ALL`, for the actions that need no own kiosk, wherever they were tried."""
+
+ANYWHERE_IN_A_ROW = "**a"
+"""Like `IN_A_ROW`, for those actions."""
+
 AUDIT_NAME_MAX_CHARS = USERNAME_MAX_CHARS + 1
 """A name that was cut for the audit log carries one more character, which says so."""
 
@@ -38,7 +44,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """One account. `*_enc` columns are sealed for this table, column and row."""
+    """One account. `*_enc` columns are sealed by the account's own data key for this table, column and row."""
 
     __tablename__ = "users"
 
@@ -52,6 +58,20 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     face_template_enc: Mapped[bytes] = mapped_column(LargeBinary)
     face_image_enc: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class UserKey(Base):
+    """The key under which an account's secrets are sealed, itself sealed by the site's field keys.
+
+    It stands apart from the account: destroying this row makes every copy of the secrets unreadable.
+    Submissions of attempts opened before `factors_changed_at` are refused.
+    """
+
+    __tablename__ = "user_keys"
+
+    username: Mapped[str] = mapped_column(ForeignKey("users.username", ondelete="CASCADE"), primary_key=True)
+    data_key_enc: Mapped[bytes] = mapped_column(LargeBinary)
+    factors_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class UserDevice(Base):
@@ -113,6 +133,70 @@ class LockoutRow(Base):
     last_failure_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class AdminRow(Base):
+    """A named administrator; `secret_hash` is the SHA-256 of a secret of 125 random bits."""
+
+    __tablename__ = "admins"
+
+    name: Mapped[str] = mapped_column(String(USERNAME_MAX_CHARS), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Ticket(Base):
+    """A one-time leave to register under a name; the ticket itself is handed out once and stored as its SHA-256."""
+
+    __tablename__ = "tickets"
+
+    ticket_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    username: Mapped[str] = mapped_column(String(USERNAME_MAX_CHARS), unique=True)
+    invited_by: Mapped[str] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    mac_addresses: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class ChangeRow(Base):
+    """A registration or recovery that was granted and is not in force yet; one for each name.
+
+    `payload_enc` holds what will be in force, sealed by the site's field keys. What `*_needed` says is
+    missing; `in_force_at` is set once only time is.
+    """
+
+    __tablename__ = "changes"
+
+    username: Mapped[str] = mapped_column(String(USERNAME_MAX_CHARS), primary_key=True)
+    change_id: Mapped[str] = mapped_column(String(22), unique=True)
+    action: Mapped[str] = mapped_column(String(32))
+    kiosk_id: Mapped[str] = mapped_column(String(32))
+    permission: Mapped[str | None] = mapped_column(String(80))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    is_code_needed: Mapped[bool]
+    tries_left: Mapped[int]
+    is_approval_needed: Mapped[bool]
+    approved_by: Mapped[str | None] = mapped_column(String(USERNAME_MAX_CHARS))
+    cooling_off_s: Mapped[int]
+    in_force_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    payload_enc: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class NotificationRow(Base):
+    """A message that waits to be delivered; it is added in the transaction of what it tells of."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=True)
+    event: Mapped[str] = mapped_column(String(32))
+    username: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    next_try_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    tries: Mapped[int]
+    last_error: Mapped[str | None] = mapped_column(String(200))
+
+
 class AccessLog(Base):
     """One audit row. `row_hash` chains it to the row before; ids have no gaps."""
 
@@ -120,7 +204,7 @@ class AccessLog(Base):
     __table_args__ = (Index("ix_access_logs_username_id", "username", "id"),)
 
     id: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=False)
-    ts_utc: Mapped[datetime] = mapped_column(EvidenceDateTime)
+    ts_utc: Mapped[datetime] = mapped_column(EvidenceDateTime, index=True)
     username: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
     kiosk_id: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
     source_address: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
@@ -144,10 +228,15 @@ class SiteValue(Base):
 
 # The same tables for Core statements, which cost a third of what the ORM's do.
 USERS: Final = cast(Table, User.__table__)
+USER_KEYS: Final = cast(Table, UserKey.__table__)
 USER_DEVICES: Final = cast(Table, UserDevice.__table__)
 KIOSKS: Final = cast(Table, KioskRow.__table__)
 ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 REQUEST_NONCES: Final = cast(Table, RequestNonce.__table__)
 LOCKOUTS: Final = cast(Table, LockoutRow.__table__)
+ADMINS: Final = cast(Table, AdminRow.__table__)
+TICKETS: Final = cast(Table, Ticket.__table__)
+CHANGES: Final = cast(Table, ChangeRow.__table__)
+NOTIFICATIONS: Final = cast(Table, NotificationRow.__table__)
 ACCESS_LOGS: Final = cast(Table, AccessLog.__table__)
 SITE: Final = cast(Table, SiteValue.__table__)

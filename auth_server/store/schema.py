@@ -9,13 +9,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from auth_server.errors import StoreError
+from auth_server.keyring import FieldCipher
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(engine: Engine) -> None:
-    """Run every migration that is missing, in one transaction."""
+def upgrade(engine: Engine, cipher: FieldCipher) -> None:
+    """Run every migration that is missing, in one transaction; `cipher` opens what one has to seal anew."""
     config = _config()
+    config.attributes["cipher"] = cipher
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -24,17 +26,36 @@ def upgrade(engine: Engine) -> None:
 def check_current(connection: Connection, path: Path) -> None:
     """Raise StoreError unless the database has exactly this program's schema."""
     found = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory.from_config(_config())
-    head = scripts.get_current_head()
-    if found == head:
+    wanted = head()
+    if found == wanted:
         return
-    known = {script.revision for script in scripts.walk_revisions()}
-    if found is None or found in known:
+    refuse_newer(connection, path)
+    raise StoreError(
+        f"{path} has schema {found or 'none'}, this program needs {wanted}: back it up, stop the server and run "
+        "`4auth-provision site upgrade`"
+    )
+
+
+def refuse_newer(connection: Connection, path: Path) -> None:
+    """Raise StoreError for a schema that this program does not know: a later one made it."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and not is_known(found):
         raise StoreError(
-            f"{path} has schema {found or 'none'}, this program needs {head}: back it up, stop the server and run "
-            "`4auth-provision site upgrade`"
+            f"{path} has schema {found}, which is newer than this program's {head()}: install the newer program"
         )
-    raise StoreError(f"{path} has schema {found}, which is newer than this program's {head}: install the newer program")
+
+
+def head() -> str:
+    """Return the revision that this program's databases have."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    if found is None:
+        raise StoreError("this program has no migrations: install it again")
+    return found
+
+
+def is_known(revision: str) -> bool:
+    """Whether a revision is this program's or an earlier one, from which it can migrate."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def _config() -> Config:
