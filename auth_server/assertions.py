@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from auth_server.keyring import SigningKeys
 
 LIFETIME_S: Final = 60
 ALGORITHM: Final = "EdDSA"
@@ -35,15 +37,12 @@ def _random_id() -> str:
 
 
 class Assertions:
-    """Signs the assertions of one site with its Ed25519 key."""
+    """Signs the assertions of one site with the Ed25519 key that is in use, and publishes all that may be met."""
 
-    def __init__(self, key: Ed25519PrivateKey, site: str, new_id: Callable[[], str] = _random_id) -> None:
-        self._key = key
+    def __init__(self, keys: SigningKeys, site: str, new_id: Callable[[], str] = _random_id) -> None:
+        self._keys = keys
         self._site = site
         self._new_id = new_id
-        public = key.public_key().public_bytes_raw()
-        self._jwk = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(public)}
-        self.key_id: Final = _thumbprint(self._jwk)
 
     def issue(self, username: str, kiosk_id: str, nonce: str, now: datetime) -> Issued:
         """Return an assertion that this person passed all factors at this kiosk at `now` (aware)."""
@@ -61,11 +60,22 @@ class Assertions:
             "exp": issued_at + LIFETIME_S,
             "amr": list(METHODS),
         }
-        return Issued(jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self.key_id}), jti)
+        key = self._keys.current
+        headers = {"kid": _thumbprint(_jwk(key.public_key()))}
+        return Issued(jwt.encode(claims, key, algorithm=ALGORITHM, headers=headers), jti)
 
     def jwks(self) -> dict[str, object]:
-        """Return the public key as a JWK Set (RFC 7517, RFC 8037 section 2)."""
-        return {"keys": [{**self._jwk, "kid": self.key_id, "use": "sig", "alg": ALGORITHM}]}
+        """Return the public keys as a JWK Set (RFC 7517, RFC 8037 section 2), the one in use first.
+
+        The next one is among them, so that verifiers know it before it signs, and so is the last one,
+        for the assertions that still hold.
+        """
+        published = (_jwk(key) for key in self._keys.public.values())
+        return {"keys": [{**jwk, "kid": _thumbprint(jwk), "use": "sig", "alg": ALGORITHM} for jwk in published]}
+
+
+def _jwk(key: Ed25519PublicKey) -> dict[str, str]:
+    return {"crv": "Ed25519", "kty": "OKP", "x": _base64url(key.public_bytes_raw())}
 
 
 def _thumbprint(jwk: dict[str, str]) -> str:

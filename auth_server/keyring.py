@@ -1,33 +1,30 @@
 """The key files: database key, field keys, audit key, assertion key.
 
 They live in a folder apart from the database, so that neither opens anything without the other.
-A keyring is made once and whole; loading never makes or mends a file.
+A keyring is made once and whole; loading never makes or mends a file. What is loaded stays live:
+each use looks whether its file was replaced, so that a running server follows a rotation.
 """
 
 import dataclasses
-import hashlib
 import json
-import os
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from auth_server.errors import KeyringRefused, StoreError
-from auth_server.key_files import check_folder, read_key_file, write_key_file
+from auth_server.key_files import check_folder, read_key_file, sync_folder, write_key_file
+from auth_server.key_forms import ASSERTION, AUDIT, DATABASE, FIELD, FORMS, RETIRED_AUDIT, Key, KeyForm, Keys
+from auth_server.key_forms import key_id as key_id
+from auth_server.live_file import LiveFile
 
-Key = TypeVar("Key")
+Material = TypeVar("Material")
 
-DATABASE_KEY: Final = "database.key"
-FIELD_KEYS: Final = "field.keys"
-AUDIT_KEY: Final = "audit.pem"
-ASSERTION_KEY: Final = "assertion.pem"
-KEY_FILES: Final = (DATABASE_KEY, FIELD_KEYS, AUDIT_KEY, ASSERTION_KEY)
+KEY_FILES: Final = tuple(form.file for form in FORMS.values())
 
 
 class FieldCipher:
@@ -37,8 +34,12 @@ class FieldCipher:
     moved to another place decrypts, and is then refused.
     """
 
-    def __init__(self, keys: list[bytes]) -> None:
-        self._ring = MultiFernet([Fernet(key) for key in keys])
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._fixed = _ring(keys)
+
+    @property
+    def _ring(self) -> MultiFernet:
+        return self._fixed
 
     def seal(self, table: str, column: str, row: str, plaintext: bytes) -> bytes:
         """Return `plaintext` encrypted for this table, column and row."""
@@ -51,12 +52,80 @@ class FieldCipher:
         """
         place = _place(table, column, row)
         try:
-            plaintext = self._ring.decrypt(token)
+            plaintext = self._decrypt(token)
         except InvalidToken:
             raise StoreError(f"{table}.{column} of {row!r} was changed or sealed by another key") from None
         if not plaintext.startswith(place):
             raise StoreError(f"{table}.{column} of {row!r} holds a value that was sealed for another place")
         return plaintext[len(place) :]
+
+    def _decrypt(self, token: bytes) -> bytes:
+        return self._ring.decrypt(token)
+
+
+class SiteCipher(FieldCipher):
+    """Seals with the site's field key in use and opens with every field key, as their file has them now."""
+
+    def __init__(self, keys: LiveFile[Keys[bytes]]) -> None:
+        self._live = keys
+        self._made: tuple[Keys[bytes], MultiFernet] | None = None
+
+    @property
+    def keys(self) -> Keys[bytes]:
+        """All field keys, the one in use first."""
+        return self._live()
+
+    @property
+    def _ring(self) -> MultiFernet:
+        keys, made = self._live(), self._made
+        if made is None or made[0] is not keys:
+            made = self._made = (keys, _ring([key.material for key in keys]))
+        return made[1]
+
+    def _decrypt(self, token: bytes) -> bytes:
+        try:
+            return super()._decrypt(token)
+        except InvalidToken:
+            self._live.read_again()  # once, should the file have changed without looking so
+            return super()._decrypt(token)
+
+
+def _ring(keys: Sequence[bytes]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+class SigningKeys:
+    """The keys with which one thing is signed, and the public halves with which it is proved."""
+
+    def __init__(
+        self,
+        keys: Callable[[], Keys[Ed25519PrivateKey]],
+        retired: Callable[[], Keys[Ed25519PublicKey]] = tuple,
+    ) -> None:
+        self._keys = keys
+        self._retired = retired
+
+    @classmethod
+    def of(cls, *keys: Ed25519PrivateKey) -> "SigningKeys":
+        """Return keys that stay as they are, the one in use first."""
+        fixed = tuple(AUDIT.key(key) for key in keys)
+        return cls(lambda: fixed)
+
+    @property
+    def keys(self) -> Keys[Ed25519PrivateKey]:
+        """All keys whose private half is here, the one in use first."""
+        return self._keys()
+
+    @property
+    def current(self) -> Ed25519PrivateKey:
+        """The key that signs."""
+        return self._keys()[0].material
+
+    @property
+    def public(self) -> Mapping[str, Ed25519PublicKey]:
+        """The public halves of all keys by `key_id`, those of retired keys too, the one in use first."""
+        known = {key.id: key.material.public_key() for key in self._keys()}
+        return known | {key.id: key.material for key in self._retired() if key.id not in known}
 
 
 def _place(table: str, column: str, row: str) -> bytes:
@@ -66,15 +135,16 @@ def _place(table: str, column: str, row: str) -> bytes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Keyring:
-    """All keys of one server. Its repr shows none of them."""
+    """All keys of one server, each as its file has it now. Its repr shows none of them."""
 
-    database_key: bytes = dataclasses.field(repr=False)
-    field: FieldCipher = dataclasses.field(repr=False)
-    audit_key: Ed25519PrivateKey = dataclasses.field(repr=False)
-    assertion_key: Ed25519PrivateKey = dataclasses.field(repr=False)
+    folder: Path = dataclasses.field(repr=False)
+    database: LiveFile[Keys[bytes]] = dataclasses.field(repr=False)
+    field: SiteCipher = dataclasses.field(repr=False)
+    audit: SigningKeys = dataclasses.field(repr=False)
+    assertion: SigningKeys = dataclasses.field(repr=False)
 
     @classmethod
-    def create(cls, folder: Path) -> "Keyring":
+    def create(cls, folder: Path, now: datetime | None = None) -> "Keyring":
         """Make all key files at once in a new or empty `folder`, mode 0700.
 
         Raises KeyringRefused, with nothing created, when the folder holds anything already.
@@ -82,7 +152,7 @@ class Keyring:
         _check_free(folder)
         try:
             with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
-                _write_new_keys(Path(made))
+                _write_new_keys(Path(made), now)
                 # An empty folder is replaced in one step; one that filled up meanwhile is not.
                 Path(made).rename(folder)
         except OSError as error:
@@ -100,16 +170,45 @@ class Keyring:
         """
         check_folder(folder)
         return cls(
-            database_key=_parsed(folder / DATABASE_KEY, _database_key),
-            field=_parsed(folder / FIELD_KEYS, _field_cipher),
-            audit_key=_parsed(folder / AUDIT_KEY, _signing_key),
-            assertion_key=_parsed(folder / ASSERTION_KEY, _signing_key),
+            folder=folder,
+            database=_live(folder, DATABASE),
+            field=SiteCipher(_live(folder, FIELD)),
+            audit=SigningKeys(_live(folder, AUDIT), _live(folder, RETIRED_AUDIT)),
+            assertion=SigningKeys(_live(folder, ASSERTION)),
         )
 
+    @property
+    def database_keys(self) -> tuple[bytes, ...]:
+        """All keys that may open the database, the one in use first."""
+        return tuple(key.material for key in self.database())
 
-def key_id(key: Ed25519PublicKey) -> str:
-    """Name a public key by the first 16 hexadecimal digits of the SHA-256 of its 32 bytes."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+    @property
+    def database_key(self) -> bytes:
+        """The database key in use."""
+        return self.database_keys[0]
+
+    @property
+    def audit_key(self) -> Ed25519PrivateKey:
+        """The key that signs checkpoints."""
+        return self.audit.current
+
+
+def read_keys(path: Path, form: KeyForm[Material]) -> tuple[Key[Material], ...]:
+    """Return the keys of one file; a file of retired keys may be missing.
+
+    Raises KeyringRefused naming the file and what to do.
+    """
+    if form.is_retired and not path.exists():
+        return ()
+    data = read_key_file(path)
+    try:
+        return form.parse(data)
+    except (ValueError, TypeError):  # their messages could quote the key
+        raise KeyringRefused(f"key file {path} is damaged: put back the copy from your backup of the keys") from None
+
+
+def _live(folder: Path, form: KeyForm[Material]) -> LiveFile[tuple[Key[Material], ...]]:
+    return LiveFile(folder / form.file, lambda path: read_keys(path, form))
 
 
 def _check_free(folder: Path) -> None:
@@ -128,46 +227,8 @@ def _check_free(folder: Path) -> None:
         )
 
 
-def _write_new_keys(folder: Path) -> None:
+def _write_new_keys(folder: Path, now: datetime | None) -> None:
     folder.chmod(0o700)
-    write_key_file(folder / DATABASE_KEY, secrets.token_hex(32).encode() + b"\n")
-    write_key_file(folder / FIELD_KEYS, Fernet.generate_key() + b"\n")
-    for name in (AUDIT_KEY, ASSERTION_KEY):
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_key_file(folder / name, pem)
-    entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
-
-
-def _parsed(path: Path, parse: Callable[[bytes], Key]) -> Key:
-    data = read_key_file(path)
-    try:
-        return parse(data)
-    except (ValueError, TypeError):  # their messages could quote the key
-        raise KeyringRefused(f"key file {path} is damaged: put back the copy from your backup of the keys") from None
-
-
-def _database_key(data: bytes) -> bytes:
-    key = bytes.fromhex(data.decode("ascii").strip())
-    if len(key) != 32:
-        raise ValueError("a database key has 32 bytes")
-    return key
-
-
-def _field_cipher(data: bytes) -> FieldCipher:
-    keys = data.split()
-    if not keys:
-        raise ValueError("no key")
-    return FieldCipher(keys)
-
-
-def _signing_key(data: bytes) -> Ed25519PrivateKey:
-    key = serialization.load_pem_private_key(data, password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError("not an Ed25519 key")
-    return key
+    for form in FORMS.values():
+        write_key_file(folder / form.file, form.spelt([form.new(now)]))
+    sync_folder(folder)

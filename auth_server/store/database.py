@@ -7,17 +7,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from auth_server.errors import KeyringRefused, StoreError
-from auth_server.keyring import Keyring, key_id
+from auth_server.keyring import Keyring
 from auth_server.store import schema
-from auth_server.store.engine import BUSY_TIMEOUT_S, READ_ONLY, cipher_engine
+from auth_server.store.engine import BUSY_TIMEOUT_S, READ_ONLY, KeySource, cipher_engine, is_of_another_key
+from auth_server.store.in_use import InUse
 from auth_server.store.models import SITE
 
+_BEGIN_TRIES = 10
+"""How often a key may change while one transaction waits for its turn to begin."""
+
 _CANARY = "canary"
+_CANARY_TEXT = b"4auth canary, audit key "
+CANARY_PLACE = ("site", "value", _CANARY)
+"""The table, column and row for which the canary is sealed."""
 
 
 class Database:
@@ -26,9 +33,10 @@ class Database:
     Many threads may use it: writers of one process take turns, those of several wait up to 5 s.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, keys: KeySource) -> None:
         self.path = path
-        self.engine = cipher_engine(path, key)
+        self._in_use = InUse(path)  # so that nobody replaces the file meanwhile
+        self.engine = cipher_engine(path, keys)
         self._readers = self.engine.execution_options(**{READ_ONLY: True})
         # Threads that queue here are woken at once; in SQLite's busy handler they would sleep.
         self._writing = Lock()
@@ -42,9 +50,14 @@ class Database:
         if not self._writing.acquire(timeout=BUSY_TIMEOUT_S):
             raise StoreError(f"the store was busy for {BUSY_TIMEOUT_S:g} s: a transaction is stuck, or holds another")
         try:
-            with _store_errors(self.path), Session(self.engine, autoflush=False, expire_on_commit=False) as session:
-                with session.begin():
-                    yield session
+            with _store_errors(self.path), self._begun(self.engine) as session:
+                yield session
+                try:
+                    session.commit()
+                except BaseException:
+                    # Closing alone would hand the connection on with its transaction open, and the store locked.
+                    session.rollback()
+                    raise
         finally:
             self._writing.release()
 
@@ -54,12 +67,31 @@ class Database:
 
         Raises StoreError when the store fails.
         """
-        with _store_errors(self.path), Session(self._readers, autoflush=False, expire_on_commit=False) as session:
+        with _store_errors(self.path), self._begun(self._readers) as session:
+            yield session
+
+    @contextmanager
+    def _begun(self, engine: Engine) -> Iterator[Session]:
+        """Give a session whose transaction is begun; roll it back on leaving unless it was committed."""
+        session = Session(engine, autoflush=False, expire_on_commit=False)
+        for tries_left in reversed(range(_BEGIN_TRIES)):
+            try:
+                session.connection()
+                break
+            except DatabaseError as error:
+                session.close()
+                if not tries_left or not is_of_another_key(error):
+                    raise
+                # Another process changed the database's key, perhaps while this one waited for its turn
+                # to write. Nothing of the caller's has run yet: open it with the key of now.
+                self.engine.dispose()
+        with session:
             yield session
 
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
+        self._in_use.end()
 
 
 @contextmanager
@@ -84,9 +116,9 @@ def create_database(path: Path, keyring: Keyring) -> Database:
         with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as made:
             draft = Path(made) / path.name
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            database = Database(draft, keyring.database_key)
+            database = Database(draft, lambda: keyring.database_keys)
             try:
-                schema.upgrade(database.engine)
+                schema.upgrade(database.engine, keyring.field)
                 _write_canary(database, keyring)
             finally:
                 database.close()
@@ -122,9 +154,11 @@ def upgrade_database(path: Path, keyring: Keyring) -> None:
     """
     database = _unlocked(path, keyring)
     try:
+        with database.engine.connect() as connection:
+            schema.refuse_newer(connection, path)
         _check_canary(database, keyring)
         with _store_errors(path):
-            schema.upgrade(database.engine)
+            schema.upgrade(database.engine, keyring.field)
     finally:
         database.close()
 
@@ -135,13 +169,13 @@ def _unlocked(path: Path, keyring: Keyring) -> Database:
             f"there is no database at {path}: put back your backup, or make a new site with "
             "`4auth-provision site init`. None was made"
         )
-    database = Database(path, keyring.database_key)
+    database = Database(path, lambda: keyring.database_keys)
     try:
         with database.engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
     except DatabaseError as error:
         database.close()
-        if "not a database" in str(error.orig):
+        if is_of_another_key(error):
             raise KeyringRefused(
                 f"database.key does not open {path}: point store.keys at the keys that this database was made with"
             ) from None
@@ -150,29 +184,45 @@ def _unlocked(path: Path, keyring: Keyring) -> Database:
 
 
 def _write_canary(database: Database, keyring: Keyring) -> None:
-    value = keyring.field.seal("site", "value", _CANARY, _canary_text(keyring))
     with database.transaction() as session:
-        session.execute(insert(SITE).values(key=_CANARY, value=value))
+        renew_canary(session, keyring)
+
+
+def renew_canary(session: Session, keyring: Keyring) -> None:
+    """Seal the value that proves the keys by the field key in use, naming the audit key in use."""
+    text = _CANARY_TEXT + keyring.audit.keys[0].id.encode()
+    session.execute(delete(SITE).where(SITE.c.key == _CANARY))
+    session.execute(insert(SITE).values(key=_CANARY, value=keyring.field.seal(*CANARY_PLACE, text)))
+
+
+def read_canary(session: Session, keyring: Keyring) -> tuple[bytes, str] | None:
+    """Return the canary as it is sealed, and the id of the audit key that it names; None when there is none.
+
+    Raises StoreError when no field key opens it.
+    """
+    token = session.execute(select(SITE.c.value).where(SITE.c.key == _CANARY)).scalar_one_or_none()
+    if token is None:
+        return None
+    text = keyring.field.open(*CANARY_PLACE, token)
+    return token, text.removeprefix(_CANARY_TEXT).decode()
 
 
 def _check_canary(database: Database, keyring: Keyring) -> None:
     """Prove that the field keys and the audit key belong to this database before anything is written."""
-    with database.read() as session:
-        token = session.execute(select(SITE.c.value).where(SITE.c.key == _CANARY)).scalar_one_or_none()
-    if token is None:
-        raise StoreError(f"{database.path} has no canary, so it was not made by this program: put back your backup")
     try:
-        text = keyring.field.open("site", "value", _CANARY, token)
-    except StoreError:
+        with database.read() as session:
+            found = read_canary(session, keyring)
+    except StoreError as error:
+        if isinstance(error.__cause__, SQLAlchemyError):
+            raise
         raise KeyringRefused(
             f"field.keys does not fit {database.path}: point store.keys at the keys that this database was made with"
         ) from None
-    if text != _canary_text(keyring):
+    if found is None:
+        raise StoreError(f"{database.path} has no canary, so it was not made by this program: put back your backup")
+    # The next audit key and retired ones too: a rotation may be under way, or this be an older backup.
+    if found[1] not in keyring.audit.public:
         raise KeyringRefused(
             f"audit.pem does not fit {database.path}: its checkpoints were signed by another key. "
             "Put back the audit.pem that this database was made with"
         )
-
-
-def _canary_text(keyring: Keyring) -> bytes:
-    return b"4auth canary, audit key " + key_id(keyring.audit_key.public_key()).encode()

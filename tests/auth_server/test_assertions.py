@@ -13,15 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auth_contract.messages import LoginReply
 from auth_server.assertions import Assertions, Issued
+from auth_server.keyring import SigningKeys
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+NEXT = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
 NONCE = "A" * 22
 
 
 @pytest.fixture
 def assertions() -> Assertions:
     ids = iter(f"id-{number}" for number in range(10))
-    return Assertions(KEY, "hq", new_id=lambda: next(ids))
+    return Assertions(SigningKeys.of(KEY), "hq", new_id=lambda: next(ids))
 
 
 def just_now() -> datetime:
@@ -66,7 +68,7 @@ def test_the_time_comes_from_the_caller(assertions: Assertions) -> None:
 
 
 def test_every_assertion_has_its_own_id() -> None:
-    assertions = Assertions(KEY, "hq")
+    assertions = Assertions(SigningKeys.of(KEY), "hq")
     assert len({issue(assertions).jti for _ in range(100)}) == 100
 
 
@@ -86,12 +88,17 @@ def test_it_holds_for_its_own_site_and_issuer_only(assertions: Assertions) -> No
 
 
 def test_another_sites_key_does_not_verify_it(assertions: Assertions) -> None:
-    other = Assertions(Ed25519PrivateKey.from_private_bytes(b"\x08" * 32), "hq")
+    other = Assertions(SigningKeys.of(NEXT), "hq")
     with pytest.raises(KeyError):
         verify(issue(assertions).token, other.jwks())
     key = jwt.PyJWK(other.jwks()["keys"][0])  # type: ignore[index]
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(issue(assertions).token, key, audience="hq", algorithms=["EdDSA"])
+
+
+def kid(assertions: Assertions) -> str:
+    (published,) = assertions.jwks()["keys"]  # type: ignore[misc]
+    return published["kid"]
 
 
 def encode(part: object) -> str:
@@ -100,14 +107,14 @@ def encode(part: object) -> str:
 
 def test_an_unsigned_assertion_is_refused(assertions: Assertions) -> None:
     claims = jwt.decode(issue(assertions).token, options={"verify_signature": False})
-    forged = f"{encode({'alg': 'none', 'kid': assertions.key_id})}.{encode(claims | {'sub': 'admin'})}."
+    forged = f"{encode({'alg': 'none', 'kid': kid(assertions)})}.{encode(claims | {'sub': 'admin'})}."
     with pytest.raises(jwt.InvalidTokenError):
         verify(forged, assertions.jwks())
 
 
 def test_the_public_key_is_not_taken_for_a_shared_secret(assertions: Assertions) -> None:
     claims = jwt.decode(issue(assertions).token, options={"verify_signature": False})
-    head_and_claims = f"{encode({'alg': 'HS256', 'kid': assertions.key_id})}.{encode(claims | {'sub': 'admin'})}"
+    head_and_claims = f"{encode({'alg': 'HS256', 'kid': kid(assertions)})}.{encode(claims | {'sub': 'admin'})}"
     public = KEY.public_key().public_bytes_raw()
     tag = hmac.new(public, head_and_claims.encode(), hashlib.sha256).digest()
     forged = f"{head_and_claims}.{base64.urlsafe_b64encode(tag).rstrip(b'=').decode()}"
@@ -120,7 +127,7 @@ def test_the_public_key_is_not_taken_for_a_shared_secret(assertions: Assertions)
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_no_part_can_be_changed(assertions: Assertions, part: int) -> None:
     own, others = (issue(assertions).token.split(".") for _ in range(2))
-    other_site = Assertions(Ed25519PrivateKey.from_private_bytes(b"\x08" * 32), "hq")
+    other_site = Assertions(SigningKeys.of(NEXT), "hq")
     others[0] = issue(other_site).token.split(".")[0]
     own[part] = others[part]
     with pytest.raises((jwt.InvalidTokenError, KeyError)):
@@ -141,14 +148,14 @@ def test_the_key_document_is_public_and_complete(assertions: Assertions) -> None
 def test_the_key_id_is_its_thumbprint_as_in_rfc_8037_appendix_a() -> None:
     secret = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(secret + "="))
-    assertions = Assertions(key, "hq")
+    assertions = Assertions(SigningKeys.of(key), "hq")
     (published,) = assertions.jwks()["keys"]  # type: ignore[misc]
     assert published["x"] == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
     assert published["kid"] == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
 def test_the_longest_assertion_fits_the_reply() -> None:
-    assertions = Assertions(KEY, "s" * 32)
+    assertions = Assertions(SigningKeys.of(KEY), "s" * 32)
     issued = assertions.issue("\U00010400" * 64, "k" * 32, NONCE, just_now())
     reply = LoginReply(username="a", granted_at=just_now(), message="Welcome.", assertion=issued.token)
     assert reply.assertion == issued.token
@@ -157,3 +164,19 @@ def test_the_longest_assertion_fits_the_reply() -> None:
 def test_the_token_does_not_stand_in_a_repr(assertions: Assertions) -> None:
     issued = issue(assertions)
     assert issued.token not in repr(issued)
+
+
+def test_every_key_is_published_and_the_first_one_signs() -> None:
+    """A verifier that fetched the keys before a rotation, or during it, verifies what is signed after it."""
+    before = Assertions(SigningKeys.of(KEY, NEXT), "hq")
+    after = Assertions(SigningKeys.of(NEXT, KEY), "hq")
+    for signer in (before, after):
+        for publisher in (before, after):
+            assert verify(issue(signer).token, publisher.jwks())["sub"] == "zoë"
+    assert jwt.get_unverified_header(issue(after).token)["kid"] == after.jwks()["keys"][0]["kid"]  # type: ignore[index]
+
+
+def test_a_retired_key_proves_nothing_any_more() -> None:
+    token = issue(Assertions(SigningKeys.of(KEY, NEXT), "hq")).token
+    with pytest.raises(KeyError):
+        verify(token, Assertions(SigningKeys.of(NEXT), "hq").jwks())

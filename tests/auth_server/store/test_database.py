@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from auth_server.errors import KeyringRefused, StoreError
+from auth_server.key_forms import DATABASE
 from auth_server.keyring import KEY_FILES, Keyring
 from auth_server.kiosks import Kiosks
 from auth_server.store.database import Database, create_database, open_database, upgrade_database
@@ -140,7 +142,7 @@ def test_open_refuses_a_missing_file_and_makes_none(tmp_path: Path, keyring: Key
 
 
 def test_open_refuses_a_file_that_vanished_and_makes_none(tmp_path: Path, keyring: Keyring):
-    database = Database(tmp_path / "4auth.db", keyring.database_key)
+    database = Database(tmp_path / "4auth.db", lambda: keyring.database_keys)
     with pytest.raises(StoreError, match="unable to open"), database.transaction() as session:
         session.execute(select(SITE.c.key))
     assert list(tmp_path.iterdir()) == []
@@ -174,7 +176,7 @@ def test_one_changed_byte_in_the_file_is_noticed(database: Database, tmp_path: P
     raw = bytearray((tmp_path / "4auth.db").read_bytes())
     raw[-100] ^= 1
     (tmp_path / "4auth.db").write_bytes(raw)
-    damaged = Database(tmp_path / "4auth.db", keyring.database_key)
+    damaged = Database(tmp_path / "4auth.db", lambda: keyring.database_keys)
     with pytest.raises(StoreError), damaged.read() as session:
         session.connection().exec_driver_sql("PRAGMA integrity_check").all()
         session.execute(select(SITE.c.value)).all()
@@ -223,4 +225,4 @@ def test_the_store_logs_no_statement_and_no_key(
 
 
 def _other_key(keyring: Keyring) -> Keyring:
-    return Keyring(bytes(32), keyring.field, keyring.audit_key, keyring.assertion_key)
+    return replace(keyring, database=lambda: (DATABASE.key(bytes(32)),))
