@@ -2,59 +2,45 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Executable, bindparam, insert, select
+import sqlcipher3
+from sqlalchemy import bindparam, insert, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
-from auth_server.audit_chain import GENESIS, AuditRow, Head, detail_hash, row_hash
+from auth_server.audit_anchors import Finding
+from auth_server.audit_chain import GENESIS, AuditRow, Head, StoredRow, detail_hash, row_hash
 from auth_server.audit_detail import detail_text, name_text
-from auth_server.audit_verify import ChainReport, Finding, verify_chain
+from auth_server.audit_filter import RowFilter, conditions, newest_first, time_bounds
+from auth_server.audit_verify import ChainReport, verify_chain
+from auth_server.canonical import utc_text
 from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
 from auth_server.store.database import Database
 from auth_server.store.models import ACCESS_LOGS
 
-__all__ = ["AuditLog", "AuditRow", "ChainReport", "Finding", "Head", "RowFilter", "verify_chain"]
+__all__ = ["AuditLog", "AuditRow", "ChainReport", "Finding", "Head", "RowFilter", "StoredRow", "verify_chain"]
 
 SALT_BYTES: Final = 16
 _PAGE = 1000
 
-_COLUMNS = (
-    ACCESS_LOGS.c.id,
-    ACCESS_LOGS.c.ts_utc,
-    ACCESS_LOGS.c.username,
-    ACCESS_LOGS.c.kiosk_id,
-    ACCESS_LOGS.c.source_address,
-    ACCESS_LOGS.c.action,
-    ACCESS_LOGS.c.success,
-    ACCESS_LOGS.c.reason,
-    ACCESS_LOGS.c.detail,
-    ACCESS_LOGS.c.detail_salt,
-    ACCESS_LOGS.c.detail_hash,
-    ACCESS_LOGS.c.row_hash,
-)
+_COLUMNS = tuple(ACCESS_LOGS.c[name] for name in StoredRow._fields)
+_AS_STORED = ", ".join(StoredRow._fields)
 _HEAD = select(ACCESS_LOGS.c.id, ACCESS_LOGS.c.row_hash).order_by(ACCESS_LOGS.c.id.desc()).limit(1)
 _HASH = select(ACCESS_LOGS.c.row_hash).where(ACCESS_LOGS.c.id == bindparam("wanted"))
-_APPEND = insert(ACCESS_LOGS)
-_ONE = select(*_COLUMNS).where(ACCESS_LOGS.c.id == bindparam("wanted"))
-_NEXT_PAGE = (
-    select(*_COLUMNS).where(ACCESS_LOGS.c.id > bindparam("after")).order_by(ACCESS_LOGS.c.id).limit(bindparam("rows"))
+_BEFORE = (
+    select(ACCESS_LOGS.c.id, ACCESS_LOGS.c.row_hash)
+    .where(ACCESS_LOGS.c.id < bindparam("wanted"))
+    .order_by(ACCESS_LOGS.c.id.desc())
+    .limit(1)
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFilter:
-    """Which rows to show; what is None does not matter. `before_id` goes on where a page ended."""
-
-    username: str | None = None
-    action: str | None = None
-    success: bool | None = None
-    kiosk_id: str | None = None
-    before_id: int | None = None
-    limit: int = 100
+_ADD_ROW = insert(ACCESS_LOGS)
+_ONE = select(*_COLUMNS).where(ACCESS_LOGS.c.id == bindparam("wanted"))
+_NEXT_PAGE = "SELECT " + _AS_STORED + " FROM access_logs WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608 - of constants
+_MAX_ROW: Final = 2**63 - 1
 
 
 class AuditLog:
@@ -71,22 +57,22 @@ class AuditLog:
         connection = session.connection()
         head = _head(connection.execute(_HEAD).one_or_none())
         salt, detail = self._new_salt(), detail_text(entry.detail)
-        row = AuditRow(
+        row = StoredRow(
             id=head.sequence + 1,
-            ts_utc=now,
+            ts_utc=utc_text(now),
             username=name_text(entry.username),
             kiosk_id=name_text(entry.kiosk_id),
             source_address=name_text(entry.source_address),
             action=name_text(entry.action) or "",
-            success=entry.success,
+            success=int(entry.success),
             reason=name_text(entry.outcome_reason) or "",
             detail=detail,
             detail_salt=salt,
             detail_hash=detail_hash(salt, detail),
             row_hash="",
         )
-        values = {name: getattr(row, name) for name in AuditRow.__slots__}
-        connection.execute(_APPEND, {**values, "row_hash": row_hash(row, head.row_hash)})
+        values = {**row._asdict(), "ts_utc": now, "success": entry.success}
+        connection.execute(_ADD_ROW, {**values, "row_hash": row_hash(row, head.row_hash)})
         return row.id
 
     def record(self, entry: AuditEntry, now: datetime) -> int:
@@ -114,34 +100,76 @@ class AuditLog:
 
     def rows(self, wanted: RowFilter | None = None) -> Iterator[AuditRow]:
         """Give the newest rows first, at most `wanted.limit` of them."""
-        wanted = wanted or RowFilter()
         with self._database.read() as session:
-            found = session.connection().execute(_filtered(wanted)).all()
+            connection = session.connection()
+            found = connection.execute(newest_first(connection, wanted or RowFilter(), *_COLUMNS)).all()
         yield from map(_audit_row, found)
 
-    def chain(self) -> Iterator[AuditRow]:
-        """Give every row from the first on, a page at a time, for `verify_chain`.
+    def head_before(self, row_id: int) -> Head:
+        """Return the number and hash of the last row before this one."""
+        with self._database.read() as session:
+            return _head(session.connection().execute(_BEFORE, {"wanted": row_id}).one_or_none())
+
+    def time_range(self, wanted: RowFilter) -> tuple[int, int] | None:
+        """Return the first and last row of a time, None when it has none."""
+        with self._database.read() as session:
+            return time_bounds(session.connection(), wanted)
+
+    def filtered(self, wanted: RowFilter, after: int, last: int) -> Iterator[tuple[StoredRow, str | None]]:
+        """Give the wanted rows after one, up to `last`, the oldest first, each with the hash of the row before it."""
+        before = ACCESS_LOGS.alias("before")
+        bounds = self.time_range(wanted)
+        while True:
+            with self._database.read() as session:
+                connection = session.connection()
+                statement = (
+                    select(*(type_coerce(column, NullType()) for column in _COLUMNS), before.c.row_hash)
+                    .outerjoin(before, before.c.id == ACCESS_LOGS.c.id - 1)
+                    .where(*conditions(connection, wanted, bounds), ACCESS_LOGS.c.id > after, ACCESS_LOGS.c.id <= last)
+                    .order_by(ACCESS_LOGS.c.id)
+                    .limit(_PAGE)
+                )
+                page: Sequence[Any] = connection.execute(statement).all()
+            for row in page:
+                yield StoredRow(*row[:-1]), row[-1]
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    def chain(self, after: int = 0, last: int = _MAX_ROW) -> Iterator[StoredRow]:
+        """Give every row after one, from the first on, up to `last`, for `verify_chain`.
 
         Each page is a transaction of its own, so that a long check holds nobody up. Where a page
         cannot be read it goes on row by row, so that the failure comes at the very row.
         """
-        after, wanted = 0, _PAGE
+        wanted = _PAGE
         while True:
             try:
-                page = self._page(after, wanted)
+                found = self._page(after, last, wanted)
             except StoreError:
                 if wanted == 1:
                     raise
                 wanted = 1
                 continue
-            yield from map(_audit_row, page)
-            if len(page) < wanted:
+            yield from map(StoredRow._make, found)
+            if len(found) < wanted:
                 return
-            after = page[-1][0]
+            after = found[-1][0]
 
-    def _page(self, after: int, rows: int) -> Sequence[Sequence[Any]]:
-        with self._database.read() as session:
-            return session.connection().execute(_NEXT_PAGE, {"after": after, "rows": rows}).all()
+    def _page(self, after: int, last: int, rows: int) -> Sequence[Sequence[Any]]:
+        # The driver's own rows, because a million of them pass here.
+        with self._database.read() as session, _driver_errors():
+            result: Any = session.connection().exec_driver_sql(_NEXT_PAGE, (after, last, rows))
+            found: Sequence[Sequence[Any]] = result.cursor.fetchall()
+            return found
+
+
+@contextmanager
+def _driver_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlcipher3.dbapi2.Error as error:  # type: ignore[attr-defined]
+        raise StoreError(f"the audit log cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _head(row: Sequence[Any] | None) -> Head:
@@ -150,14 +178,3 @@ def _head(row: Sequence[Any] | None) -> Head:
 
 def _audit_row(row: Sequence[Any]) -> AuditRow:
     return AuditRow(*row)
-
-
-def _filtered(wanted: RowFilter) -> Executable:
-    statement = select(*_COLUMNS).order_by(ACCESS_LOGS.c.id.desc()).limit(wanted.limit)
-    for column in (ACCESS_LOGS.c.username, ACCESS_LOGS.c.action, ACCESS_LOGS.c.success, ACCESS_LOGS.c.kiosk_id):
-        value = getattr(wanted, column.name)
-        if value is not None:
-            statement = statement.where(column == value)
-    if wanted.before_id is not None:
-        statement = statement.where(ACCESS_LOGS.c.id < wanted.before_id)
-    return statement

@@ -6,27 +6,34 @@ this file can still cut both at the same row.
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from auth_server.audit_chain import Checkpoint, DamagedLine, Head, Restore, holds
+from auth_server.audit_anchors import judge_lines
+from auth_server.audit_chain import Checkpoint, DamagedLine, HandOver, Head, Restore, StoredRow, holds
+from auth_server.audit_keys import KeyPath, is_counter_signed_by, is_signed_by, key_path
+from auth_server.audit_processes import judge_in_processes
+from auth_server.audit_verify import ChainReport, Signed, verify_chain
 from auth_server.canonical import utc_text
-from auth_server.checkpoint_line import LINE_MAX_BYTES, line_of, parse_line
+from auth_server.checkpoint_file import lines_backwards, lines_to, marks_to, write_all
+from auth_server.checkpoint_line import line_of
 from auth_server.errors import LogRolledBack, StoreError
-from auth_server.keyring import key_id
+from auth_server.keyring import SigningKeys, key_id
 
 _WAY_BACK: Final = (
     "Nobody is let in until you put back the right database or, where this one was restored on purpose, "
     "run `4auth-provision audit accept-restore`"
 )
-_TAIL_BYTES: Final = 8 * LINE_MAX_BYTES
+
+
+_LONG_BYTES: Final = 2**20
+"""Beyond it other processes check the signatures: to start them takes as long as 3,000 lines."""
 
 
 class SignedLog(Protocol):
@@ -41,13 +48,21 @@ class SignedLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the file ends: inside a line, or not; the newest checkpoint of ours; and the key to go on with."""
+
+    is_broken: bool
+    newest: Checkpoint | None
+    signer: Ed25519PrivateKey
+
+
 class Checkpoints:
     """Writes and reads one checkpoint file. Any number of processes may write to it."""
 
-    def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
+    def __init__(self, path: Path, keys: SigningKeys) -> None:
         self.path = path
-        self._key = key
-        self._key_id = key_id(key.public_key())
+        self._keys = keys
 
     def write(self, log: SignedLog, now: datetime) -> bool:
         """Sign the log's head and add it to the file, through to the disk; False when the log has not grown.
@@ -56,13 +71,13 @@ class Checkpoints:
         signing would hide it, and StoreError when the log cannot be read or the file not written.
         """
         with self._locked() as descriptor:
-            is_broken, newest = self._end_of_file(descriptor)
+            end = self._end_of_file(descriptor)
             head = log.head()
-            if newest is not None:
-                _refuse_another(newest, head, log, self.path)
-                if head.sequence == newest.sequence:
+            if end.newest is not None:
+                _refuse_another(end.newest, head, log, self.path)
+                if head.sequence == end.newest.sequence:
                     return False
-            self._append(descriptor, self._signed(head, now), is_broken)
+            self._append(descriptor, end, _draft(head, now))
         return True
 
     def accept_restore(self, log: SignedLog, now: datetime) -> Checkpoint:
@@ -72,81 +87,137 @@ class Checkpoints:
         StoreError when there is nothing to accept, or the log or the file fails.
         """
         with self._locked() as descriptor:
-            is_broken, newest = self._end_of_file(descriptor)
-            head, lines = log.head(), list(self.read())
+            end = self._end_of_file(descriptor)
+            head, newest = log.head(), end.newest
             if newest is None or _difference(newest, head, log, self.path) is None:
                 raise StoreError("the audit log is the one that was signed: there is no restore to accept")
-            given_up = Head(newest.sequence, newest.head)
-            restore = Restore(self._newest_common(lines, log), given_up, len(lines) + 1)
-            made = self._signed(head, now, restore)
-            self._append(descriptor, made, is_broken)
-        return made
+            kept, count = self._newest_common(log), sum(1 for _ in self.read())
+            restore = Restore(kept, Head(newest.sequence, newest.head), count + 1)
+            return self._append(descriptor, end, replace(_draft(head, now), restore=restore))
+
+    def hand_over(self, log: SignedLog, new_key: Ed25519PrivateKey, now: datetime) -> Checkpoint:
+        """Sign, with the key in force and the new one, that the new one signs from here on; return that line.
+
+        Where the file was handed over to this key already, that line is returned and nothing written,
+        so that a rotation may be done again after a kill. Raises as `write` does.
+        """
+        with self._locked() as descriptor:
+            end = self._end_of_file(descriptor)
+            newest, head, successor = end.newest, log.head(), new_key.public_key()
+            if newest is not None:
+                _refuse_another(newest, head, log, self.path)
+            if key_id(end.signer.public_key()) == key_id(successor):
+                done = next((made for made in self.marks() if is_counter_signed_by(made, successor)), None)
+                if done is None:
+                    raise StoreError(f"key {key_id(successor)} is the audit key in use: hand over to a new one")
+                return done
+            old, new = (key.public_bytes_raw() for key in (end.signer.public_key(), successor))
+            mark = HandOver(old, new, sum(1 for _ in self.read()) + 1)
+            made = self._append(descriptor, end, replace(_draft(head, now), hand_over=mark), new_key)
+            return replace(made, line=mark.line)
 
     def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint of ours, or None. Raises StoreError when the file cannot be read."""
         try:
             with self.path.open("rb") as file:
-                return self._end_of_file(file.fileno())[1]
+                return self._end_of_file(file.fileno()).newest
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreError(f"the checkpoint file {self.path} cannot be read: {error.strerror}") from error
 
-    def restores(self) -> list[Checkpoint]:
-        """Return the lines that accept a restore, for `verify_chain`; signatures are checked there."""
-        return [line for line in self.read() if isinstance(line, Checkpoint) and line.restore is not None]
+    def verify(self, rows: Iterable[StoredRow], in_use: Ed25519PublicKey | None = None) -> ChainReport:
+        """Check a log's rows, from the first on, against this file.
+
+        `in_use` is the audit key of the time, where the file is an old copy. Raises StoreError when it
+        cannot be read.
+        """
+        return verify_chain(rows, self.signed(in_use))
+
+    def signed(self, in_use: Ed25519PublicKey | None = None) -> Signed:
+        """Return what stands in the file now, for `verify_chain`."""
+        size = self._size()
+        marks = self._marks(size)
+        keys = self._key_path(marks, in_use)
+        judge = judge_in_processes if size >= _LONG_BYTES else judge_lines
+        return Signed(lines=self._lines(size), keys=keys, marks=marks, judge=judge)
+
+    def marks(self) -> list[Checkpoint]:
+        """Return the lines that accept a restore or hand over to another key; signatures are not checked."""
+        return self._marks(self._size())
 
     def read(self) -> Iterator[Checkpoint | DamagedLine]:
         """Give every line that stood in the file when reading began; none when there is no file.
 
         Signatures are not checked here but by `verify_chain`. Raises StoreError when it cannot be read.
         """
+        yield from self._lines(self._size())
+
+    def _size(self) -> int:
         try:
-            with self.path.open("rb") as file:
-                end = os.fstat(file.fileno()).st_size
-                number = 0
-                while (start := file.tell()) < end:
-                    number += 1
-                    line = file.readline(LINE_MAX_BYTES)
-                    if file.tell() > end:  # a line that was still being written when reading began
-                        line = line[: end - start]
-                    yield parse_line(line, number)
+            return self.path.stat().st_size
         except FileNotFoundError:
-            return
+            return 0
         except OSError as error:
             raise StoreError(f"the checkpoint file {self.path} cannot be read: {error.strerror}") from error
 
-    def _end_of_file(self, descriptor: int) -> tuple[bool, Checkpoint | None]:
-        """Whether the file ends inside a line, and the newest checkpoint of ours among its last lines."""
+    def _lines(self, size: int) -> Iterator[Checkpoint | DamagedLine]:
+        with _read_errors(self.path):
+            yield from lines_to(self.path, size)
+
+    def _marks(self, size: int) -> list[Checkpoint]:
+        with _read_errors(self.path):
+            return list(marks_to(self.path, size))
+        return []
+
+    def _key_path(self, marks: Iterable[Checkpoint], in_use: Ed25519PublicKey | None = None) -> KeyPath:
+        held = [key.material.public_key() for key in self._keys.keys]
+        return key_path(marks, in_use or held[0], held)
+
+    def _end_of_file(self, descriptor: int) -> _End:
+        """Look from the end for the newest line of ours; others may have been forged, and `verify` reports them."""
         size = os.fstat(descriptor).st_size
-        tail = os.pread(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-        lines = (parse_line(line, 0) for line in reversed(tail.splitlines(keepends=True)))
-        newest = next((line for line in lines if isinstance(line, Checkpoint) and self._is_ours(line)), None)
-        return bool(tail) and not tail.endswith(b"\n"), newest
+        is_broken = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        key, *others = [key.material for key in self._keys.keys]
+        for line in lines_backwards(descriptor, size):
+            if isinstance(line, DamagedLine):
+                continue
+            is_by_us = is_signed_by(line, key.public_key())
+            if (is_by_us and line.hand_over) or any(is_signed_by(line, other.public_key()) for other in others):
+                return self._handed_over_end(is_broken)
+            if is_by_us or is_counter_signed_by(line, key.public_key()):
+                return _End(is_broken, line, key)
+        return _End(is_broken, None, key)
 
-    def _is_ours(self, made: Checkpoint) -> bool:
-        # A forged line of row 2**62 must not keep us from signing; `verify_chain` reports it.
-        try:
-            self._key.public_key().verify(made.signature, made.signed_bytes())
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+    def _handed_over_end(self, is_broken: bool) -> _End:
+        """The same where a rotation was not finished: the file has a new key, and the key folder still the old one."""
+        keys = self._key_path(self.marks())
+        newest = None
+        for line in self.read():
+            if isinstance(line, Checkpoint) and keys.fault(line) is None:
+                newest = line
+        signer = next((k.material for k in self._keys.keys if k.id == key_id(keys.newest)), self._keys.current)
+        return _End(is_broken, newest, signer)
 
-    def _newest_common(self, lines: Sequence[Checkpoint | DamagedLine], log: SignedLog) -> int:
+    def _newest_common(self, log: SignedLog) -> int:
         """The newest row that a checkpoint in force signed and the log still has; 0 when there is none."""
-        made = [line for line in lines if isinstance(line, Checkpoint)]
-        restores = [line for line in made if line.restore is not None and self._is_ours(line)]
-        in_force = (line for line in reversed(made) if holds(line, restores) and self._is_ours(line))
+        keys = self._key_path(self.marks())
+        made = [line for line in self.read() if isinstance(line, Checkpoint) and keys.fault(line) is None]
+        restores = [line for line in made if line.restore is not None and line.is_in_its_place]
+        in_force = (line for line in reversed(made) if holds(line, restores))
         return next((line.sequence for line in in_force if log.hash_at(line.sequence) == line.head), 0)
 
-    def _signed(self, head: Head, now: datetime, restore: Restore | None = None) -> Checkpoint:
-        draft = Checkpoint(head.sequence, head.row_hash, utc_text(now), self._key_id, b"", restore=restore)
-        return replace(draft, signature=self._key.sign(draft.signed_bytes()))
-
-    def _append(self, descriptor: int, made: Checkpoint, is_broken: bool) -> None:
+    def _append(
+        self, descriptor: int, end: _End, draft: Checkpoint, new_key: Ed25519PrivateKey | None = None
+    ) -> Checkpoint:
+        named = replace(draft, key_id=key_id(end.signer.public_key()))
+        text = named.signed_bytes()
+        countersignature = b"" if new_key is None else new_key.sign(text)
+        made = replace(named, signature=end.signer.sign(text), countersignature=countersignature)
         # A line that a power cut left unended stays, as a line of its own.
-        _write_all(descriptor, (b"\n" if is_broken else b"") + line_of(made))
+        write_all(descriptor, (b"\n" if end.is_broken else b"") + line_of(made))
         os.fsync(descriptor)
+        return made
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -202,9 +273,19 @@ def _difference(newest: Checkpoint, head: Head, log: SignedLog, path: Path) -> s
     return None
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+def _draft(head: Head, now: datetime) -> Checkpoint:
+    return Checkpoint(head.sequence, head.row_hash, utc_text(now), "", b"")
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    """A file that is not there has no lines; one that cannot be read is a StoreError."""
+    try:
+        yield
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"the checkpoint file {path} cannot be read: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
-from auth_server.audit import AuditLog, RowFilter, verify_chain
+from auth_server.audit import AuditLog, RowFilter
 from auth_server.audit_chain import GENESIS
 from auth_server.audit_detail import CUT, DETAIL_MAX_BYTES, detail_text, name_text
+from auth_server.audit_keys import key_path
+from auth_server.audit_verify import ChainReport, Signed, verify_chain
 from auth_server.domain import AuditEntry
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database
@@ -25,6 +28,11 @@ ENTRY = AuditEntry(
     source_address="192.0.2.7",
     detail={"verdicts": {"password": {"passed": False}}},
 )
+
+
+def check(audit: AuditLog, keyring: Keyring) -> ChainReport:
+    """Verify a log that has no checkpoints."""
+    return verify_chain(audit.chain(), Signed(lines=[], keys=key_path([], keyring.audit_key.public_key())))
 
 
 @pytest.fixture
@@ -120,6 +128,84 @@ class TestRows:
         assert [row.id for row in audit.chain()] == [1, 2, 3, 4]
 
 
+class TestLookedFor:
+    """By time, whatever the clock did, and by text, whatever it is."""
+
+    @pytest.fixture(autouse=True)
+    def _rows(self, audit: AuditLog, now: datetime):
+        """Ten rows, one a minute; before the sixth the clock was set back by three minutes and a half."""
+        for number in range(1, 11):
+            back = timedelta(minutes=3, seconds=30) if number >= 6 else timedelta()
+            detail = {"why": ['50% "off"', "STRASSE", "Straße 7", "a_b", "a\\b", "É", "é", "x", "y", "z"][number - 1]}
+            audit.record(replace(ENTRY, detail=detail), now + timedelta(minutes=number) - back)
+
+    @pytest.mark.parametrize(
+        ("since", "until", "ids"),
+        [
+            (None, None, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+            (3, None, [10, 9, 8, 7, 5, 4, 3]),
+            (None, 3, [6, 2, 1]),
+            (3, 5, [8, 7, 4, 3]),
+            (100, None, []),
+            (None, -100, []),
+            (5, 3, []),
+        ],
+    )
+    def test_a_clock_that_was_set_back_hides_no_row(
+        self, audit: AuditLog, now: datetime, since: int | None, until: int | None, ids: list[int]
+    ):
+        times = [None if minutes is None else now + timedelta(minutes=minutes) for minutes in (since, until)]
+        wanted = RowFilter(since=times[0], until=times[1])
+        assert [row.id for row in audit.rows(wanted)] == ids
+        assert [row.id for row, _ in audit.filtered(wanted, 0, 10)] == ids[::-1]
+        paged: list[int] = []
+        while page := list(audit.rows(replace(wanted, limit=2, before_id=paged[-1] if paged else None))):
+            paged += [row.id for row in page]
+        assert paged == ids
+
+    @pytest.mark.parametrize(
+        ("text", "ids"),
+        [
+            ("50% ", [1]),
+            ('"OFF"', [1]),
+            ('\\"off', [1]),
+            ("5_%", []),
+            ("5%off", []),
+            ("a_b", [4]),
+            ("A\\B", [5]),
+            ("straSSe", [2]),
+            ("STRASSE", [2]),
+            ("straße", [3, 2]),
+            ("é", [7, 6]),
+            ("É", [7, 6]),
+            ("LOBBY", [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+            ("192.0.2.7", [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+            ("' OR 1=1 --", []),
+        ],
+    )
+    def test_a_text_is_literal_and_its_case_does_not_matter(self, audit: AuditLog, text: str, ids: list[int]):
+        found = [row.id for row in audit.rows(RowFilter(text=text))]
+        assert found == ids
+
+    def test_a_row_is_found_by_its_hash(self, audit: AuditLog):
+        row = audit.show(4)
+        assert row is not None
+        assert [found.id for found in audit.rows(RowFilter(text=row.row_hash[:20].upper()))] == [4]
+
+    def test_a_list_is_one_statement_and_reads_no_more_than_its_page(self, audit: AuditLog):
+        statements: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            statements.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            list(audit.rows(RowFilter(limit=3, username="alice")))
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert len(statements) == 1
+
+
 def test_the_chain_is_read_in_pages(
     audit: AuditLog, now: datetime, monkeypatch: pytest.MonkeyPatch, database: Database
 ):
@@ -135,7 +221,7 @@ def test_a_row_written_during_a_check_does_not_disturb_it(audit: AuditLog, keyri
     next(rows)
     audit.record(ENTRY, now)
     assert [row.id for row in rows] == []
-    assert verify_chain(audit.chain(), [], keyring.audit_key.public_key()).rows == 2
+    assert check(audit, keyring).rows == 2
 
 
 def test_rows_of_many_processes_make_one_chain(
@@ -152,7 +238,7 @@ entry = AuditEntry("login", False, "denied", None, None, None, {})
 in_threads(4, lambda _: [audit.record(entry, now) for _ in range(10)])
 """,
     )
-    report = verify_chain(audit.chain(), [], keyring.audit_key.public_key())
+    report = check(audit, keyring)
     assert report.rows == 120
     assert [finding.what for finding in report.findings if finding.row is not None] == []
 

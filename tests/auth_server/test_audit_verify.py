@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_server.audit import AuditLog
-from auth_server.audit_chain import GENESIS, AuditRow, Checkpoint, DamagedLine, Head, Restore, detail_hash, row_hash
-from auth_server.audit_verify import FINDINGS_MAX, ChainReport, verify_chain
+from auth_server.audit_anchors import FINDINGS_MAX
+from auth_server.audit_chain import GENESIS, Checkpoint, DamagedLine, Head, Restore, StoredRow, detail_hash, row_hash
+from auth_server.audit_keys import key_path
+from auth_server.audit_verify import ChainReport, Part, Signed, verify_chain
+from auth_server.canonical import canonical_json, utc_text
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
@@ -24,26 +27,26 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
 
-def make_row(number: int, prev_hash: str, username: str | None = "alice", detail: str = '{"a":1}') -> AuditRow:
+def make_row(number: int, prev_hash: str, username: str | None = "alice", detail: str = '{"a":1}') -> StoredRow:
     salt = hashlib.sha256(f"{number}{detail}".encode()).digest()[:16]
-    row = AuditRow(
+    row = StoredRow(
         id=number,
-        ts_utc=START + timedelta(seconds=number),
+        ts_utc=utc_text(START + timedelta(seconds=number)),
         username=username,
         kiosk_id="lobby",
         source_address="192.0.2.7",
         action="login",
-        success=False,
+        success=0,
         reason="denied",
         detail=detail,
         detail_salt=salt,
         detail_hash=detail_hash(salt, detail),
         row_hash="",
     )
-    return replace(row, row_hash=row_hash(row, prev_hash))
+    return row._replace(row_hash=row_hash(row, prev_hash))
 
 
-def make_log(count: int, username: str = "alice", begin: Iterable[AuditRow] = ()) -> list[AuditRow]:
+def make_log(count: int, username: str = "alice", begin: Iterable[StoredRow] = ()) -> list[StoredRow]:
     rows = list(begin)
     while len(rows) < count:
         rows.append(make_row(len(rows) + 1, rows[-1].row_hash if rows else GENESIS, username))
@@ -55,20 +58,22 @@ def sign(sequence: int, head: str, line: int = 1, key: Ed25519PrivateKey = KEY) 
     return replace(draft, signature=key.sign(draft.signed_bytes()))
 
 
-def anchors(rows: list[AuditRow], *sequences: int) -> list[Checkpoint]:
+def anchors(rows: list[StoredRow], *sequences: int) -> list[Checkpoint]:
     heads = {0: GENESIS} | {row.id: row.row_hash for row in rows}
     return [sign(sequence, heads[sequence], line) for line, sequence in enumerate(sequences, 1)]
 
 
-def check(rows: Iterable[AuditRow], checkpoints: Iterable[Checkpoint | DamagedLine]) -> ChainReport:
-    return verify_chain(rows, checkpoints, KEY.public_key())
+def check(rows: Iterable[StoredRow], checkpoints: Iterable[Checkpoint | DamagedLine]) -> ChainReport:
+    lines = list(checkpoints)
+    marks = [line for line in lines if isinstance(line, Checkpoint) and (line.restore or line.hand_over)]
+    return verify_chain(rows, Signed(lines=lines, keys=key_path(marks, KEY.public_key()), marks=marks))
 
 
 lengths = st.integers(min_value=1, max_value=12)
 
 
 @st.composite
-def log_and_row(draw: st.DrawFn) -> tuple[list[AuditRow], int]:
+def log_and_row(draw: st.DrawFn) -> tuple[list[StoredRow], int]:
     """A log and the number of one of its rows."""
     rows = make_log(draw(lengths))
     return rows, draw(st.integers(1, len(rows)))
@@ -97,10 +102,10 @@ class TestSound:
         assert check(rows, anchors(rows, 2, 2, 3)).ok
 
     @given(log_and_row())
-    def test_an_erased_detail_leaves_the_chain_whole(self, log: tuple[list[AuditRow], int]):
+    def test_an_erased_detail_leaves_the_chain_whole(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         signed = anchors(rows, len(rows))
-        rows[number - 1] = replace(rows[number - 1], detail=None, detail_salt=None)
+        rows[number - 1] = rows[number - 1]._replace(detail=None, detail_salt=None)
         report = check(rows, signed)
         assert report.ok
         assert report.erased == 1
@@ -116,7 +121,7 @@ class TestSound:
     def test_rows_and_checkpoints_are_streamed(self):
         alive, most = 0, 0
 
-        def generated() -> Iterable[AuditRow]:
+        def generated() -> Iterable[StoredRow]:
             nonlocal alive, most
             prev = GENESIS
             for number in range(1, 500):
@@ -144,12 +149,12 @@ def _edited(value: object) -> object:
 class TestEdited:
     """One field of one row is changed."""
 
-    @pytest.mark.parametrize("field", [field.name for field in fields(AuditRow) if field.name != "id"])
+    @pytest.mark.parametrize("field", [field for field in StoredRow._fields if field != "id"])
     @given(log_and_row())
-    def test_any_field(self, field: str, log: tuple[list[AuditRow], int]):
+    def test_any_field(self, field: str, log: tuple[list[StoredRow], int]):
         rows, number = log
         signed = anchors(rows, len(rows))
-        rows[number - 1] = replace(rows[number - 1], **{field: _edited(getattr(rows[number - 1], field))})
+        rows[number - 1] = rows[number - 1]._replace(**{field: _edited(getattr(rows[number - 1], field))})
         report = check(rows, signed)
         assert report.first_bad_row == number
         assert f"row {number}" in report.findings[0].what
@@ -159,7 +164,7 @@ class TestEdited:
     def test_a_field_that_was_emptied(self, field: str):
         rows = make_log(4)
         signed = anchors(rows, 4)
-        rows[2] = replace(rows[2], **{field: None})
+        rows[2] = rows[2]._replace(**{field: None})
         assert check(rows, signed).first_bad_row == 3
 
     @pytest.mark.parametrize(
@@ -169,11 +174,11 @@ class TestEdited:
     def test_a_field_of_another_type_is_a_finding_and_no_crash(self, wrong: dict[str, object]):
         rows = make_log(4)
         signed = anchors(rows, 4)
-        rows[2] = replace(rows[2], **wrong)
+        rows[2] = rows[2]._replace(**wrong)
         assert check(rows, signed).first_bad_row == 3
 
     @given(log_and_row())
-    def test_with_its_own_hashes_made_again(self, log: tuple[list[AuditRow], int]):
+    def test_with_its_own_hashes_made_again(self, log: tuple[list[StoredRow], int]):
         """The forger knows how hashes are made, and the next row or the checkpoint gives it away."""
         rows, number = log
         signed = anchors(rows, len(rows))
@@ -184,7 +189,7 @@ class TestEdited:
         assert report.first_bad_row == min(number + 1, len(rows))
 
     @given(log_and_row())
-    def test_with_the_whole_rest_of_the_chain_made_again(self, log: tuple[list[AuditRow], int]):
+    def test_with_the_whole_rest_of_the_chain_made_again(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         signed = anchors(rows, len(rows))
         forged = make_log(len(rows), "mallory", begin=rows[: number - 1])
@@ -197,7 +202,7 @@ class TestDeleted:
     """Rows are taken out, at any place."""
 
     @given(log_and_row())
-    def test_one_row(self, log: tuple[list[AuditRow], int]):
+    def test_one_row(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         signed = anchors(rows, len(rows))
         del rows[number - 1]
@@ -223,15 +228,15 @@ class TestDeleted:
         assert report.first_bad_row == gone[0]
 
     @given(log_and_row())
-    def test_with_the_rest_renumbered(self, log: tuple[list[AuditRow], int]):
+    def test_with_the_rest_renumbered(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         signed = anchors(rows, len(rows))
         left = [row for row in rows if row.id != number]
-        renumbered = [replace(row, id=place) for place, row in enumerate(left, 1)]
+        renumbered = [row._replace(id=place) for place, row in enumerate(left, 1)]
         assert check(renumbered, signed).first_bad_row == number
 
     @given(log_and_row())
-    def test_with_the_rest_renumbered_and_hashed_again(self, log: tuple[list[AuditRow], int]):
+    def test_with_the_rest_renumbered_and_hashed_again(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         forged = make_log(len(rows) - 1, "mallory", begin=rows[: number - 1])
         assert not check(forged, anchors(rows, len(rows))).ok
@@ -249,7 +254,7 @@ class TestReordered:
     @given(st.permutations(range(6)))
     def test_with_numbers_that_fit_again(self, order: list[int]):
         rows = make_log(6)
-        forged = [replace(rows[place], id=number) for number, place in enumerate(order, 1)]
+        forged = [rows[place]._replace(id=number) for number, place in enumerate(order, 1)]
         report = check(forged, anchors(rows, 6))
         first_moved = next((number for number, place in enumerate(order, 1) if place != number - 1), None)
         assert report.first_bad_row == first_moved
@@ -288,7 +293,7 @@ class TestRolledBack:
 
 
 def restore(
-    rows: list[AuditRow], sequence: int, kept: int, given_up: AuditRow, line: int, key: Ed25519PrivateKey = KEY
+    rows: list[StoredRow], sequence: int, kept: int, given_up: StoredRow, line: int, key: Ed25519PrivateKey = KEY
 ) -> Checkpoint:
     made = sign(sequence, rows[sequence - 1].row_hash, line, key)
     draft = replace(made, restore=Restore(kept, Head(given_up.id, given_up.row_hash), line))
@@ -306,7 +311,7 @@ class TestAcceptedRestore:
         later = make_log(grown + data.draw(st.integers(0, 4)), "later", begin=rows[:kept])
         made = restore(later, grown, kept, rows[-1], count + 2)
         lines = [*anchors(rows, *range(count + 1)), made, sign(len(later), later[-1].row_hash, count + 3)]
-        report = verify_chain(later, lines, KEY.public_key(), [made])
+        report = check(later, lines)
         assert report.findings == () and report.ok
         assert report.proved_to == len(later)
         assert len(report.notes) == 1
@@ -314,29 +319,29 @@ class TestAcceptedRestore:
             assert told in report.notes[0]
 
     @pytest.fixture
-    def story(self) -> tuple[list[AuditRow], list[Checkpoint]]:
+    def story(self) -> tuple[list[StoredRow], list[Checkpoint]]:
         """Six rows, signed at 2, 4 and 6; a copy of four was put back, accepted at row 5 and signed at 8."""
         rows = make_log(6)
         later = make_log(8, "later", begin=rows[:4])
         made = restore(later, 5, 4, rows[5], 4)
         return later, [*anchors(rows, 2, 4, 6), made, sign(8, later[7].row_hash, 5)]
 
-    def check(self, rows: list[AuditRow], lines: list[Checkpoint]) -> ChainReport:
-        return verify_chain(rows, lines, KEY.public_key(), [line for line in lines if line.restore])
+    def check(self, rows: list[StoredRow], lines: list[Checkpoint]) -> ChainReport:
+        return check(rows, lines)
 
-    def test_what_it_kept_is_still_proved(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_what_it_kept_is_still_proved(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         assert self.check(later, lines).ok
         forged = make_log(4, "mallory", begin=later[:2])
         assert self.check([*forged, *later[4:]], lines).first_bad_row == 4
 
-    def test_what_came_after_is_proved(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_what_came_after_is_proved(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         forged = make_log(8, "mallory", begin=later[:4])
         assert self.check(forged, lines).first_bad_row == 5
         assert self.check(later[:6], lines).first_bad_row == 7
 
-    def test_a_copy_of_it_further_down_gives_up_nothing(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_a_copy_of_it_further_down_gives_up_nothing(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         copy = replace(lines[3], line=6)
         forged = make_log(9, "mallory", begin=later[:5])
@@ -344,7 +349,7 @@ class TestAcceptedRestore:
         assert report.first_bad_row == 8
         assert "checkpoint line 6 accepts a restore and was signed for another line" in report.findings[-1].what
 
-    def test_one_of_another_key_gives_up_nothing(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_one_of_another_key_gives_up_nothing(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
         forged = restore(later, 8, 0, later[7], 6, stranger)
@@ -352,11 +357,11 @@ class TestAcceptedRestore:
         for line in (forged, claimed):
             assert self.check(make_log(8, "mallory"), [*lines, line]).first_bad_row == 2
 
-    def test_without_it_the_log_is_not_whole(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_without_it_the_log_is_not_whole(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         assert self.check(later, [*lines[:3], lines[4]]).first_bad_row == 6
 
-    def test_a_second_one_gives_up_the_first(self, story: tuple[list[AuditRow], list[Checkpoint]]):
+    def test_a_second_one_gives_up_the_first(self, story: tuple[list[StoredRow], list[Checkpoint]]):
         later, lines = story
         third = make_log(4, "third", begin=later[:2])
         report = self.check(third, [*lines, restore(third, 3, 2, later[7], 6)])
@@ -373,7 +378,7 @@ class TestForked:
         assert "checkpoint lines 1 and 2 disagree about row 4: there are two logs" in [f.what for f in report.findings]
 
     @given(log_and_row())
-    def test_a_checkpoint_of_another_log(self, log: tuple[list[AuditRow], int]):
+    def test_a_checkpoint_of_another_log(self, log: tuple[list[StoredRow], int]):
         rows, number = log
         other = make_log(len(rows), "bob")
         report = check(rows, anchors(other, number))
@@ -419,7 +424,7 @@ class TestForgedCheckpoint:
 def test_many_faults_are_counted_and_the_first_are_listed():
     rows = make_log(100)
     signed = anchors(rows, 100)
-    broken = [replace(row, username="mallory") for row in rows]
+    broken = [row._replace(username="mallory") for row in rows]
     report = check(broken, signed)
     assert report.finding_count == 100
     assert [finding.row for finding in report.findings] == list(range(1, FINDINGS_MAX + 1))
@@ -428,7 +433,7 @@ def test_many_faults_are_counted_and_the_first_are_listed():
 def test_a_log_that_cannot_be_read_on_is_a_finding():
     rows = make_log(3)
 
-    def breaking() -> Iterable[AuditRow]:
+    def breaking() -> Iterable[StoredRow]:
         yield from rows[:2]
         raise StoreError("the store failed: database disk image is malformed")
 
@@ -456,6 +461,49 @@ def test_the_hash_can_be_made_by_anybody_from_the_description():
     assert hashlib.sha256(text.encode()).hexdigest() == row.row_hash
 
 
+letters = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.integers(1, 2**63 - 1), st.none() | letters, st.none() | letters, letters, st.booleans())
+def test_a_row_is_hashed_over_its_canonical_json(number: int, name: str | None, kiosk: str | None, text: str, ok: bool):
+    """The form that is spelt out for speed is the one that `canonical_json` gives, for any letters."""
+    row = make_row(1, GENESIS, name)._replace(id=number, kiosk_id=kiosk, action=text, reason=text, success=int(ok))
+    members: dict[str, object] = {**row._asdict(), "prev_hash": text, "success": ok}
+    for left_out in ("detail", "detail_salt", "row_hash"):
+        del members[left_out]
+    assert row_hash(row, text) == hashlib.sha256(canonical_json(members).encode()).hexdigest()
+
+
+class TestPart:
+    """A range of rows, as an export holds it."""
+
+    ROWS = make_log(10)
+
+    def check(self, first: int, last: int, *signed: int, is_to_the_end: bool = False) -> ChainReport:
+        after = Head(first - 1, self.ROWS[first - 2].row_hash if first > 1 else GENESIS)
+        lines = Signed(lines=anchors(self.ROWS, *signed), keys=key_path([], KEY.public_key()))
+        return verify_chain(self.ROWS[first - 1 : last], lines, Part(after, is_to_the_end))
+
+    def test_it_is_proved_as_far_as_it_was_signed(self):
+        report = self.check(4, 8, 2, 6, 9)
+        assert report.ok
+        assert (report.rows, report.proved_to, report.unsigned_rows) == (5, 6, 2)
+
+    def test_nothing_of_it_is_proved_without_a_checkpoint_among_its_rows(self):
+        report = self.check(4, 5, 2, 3, 6)
+        assert not report.ok
+        assert "no signed checkpoint falls among rows 4 to 5" in report.findings[0].what
+
+    def test_the_row_before_it_is_held_against_its_checkpoint_too(self):
+        after = Head(3, "0" * 64)
+        lines = Signed(lines=anchors(self.ROWS, 3, 6), keys=key_path([], KEY.public_key()))
+        assert verify_chain(self.ROWS[3:8], lines, Part(after, is_to_the_end=False)).first_bad_row == 3
+
+    def test_its_end_may_be_missing_only_where_it_was_not_the_logs(self):
+        assert self.check(1, 5, 3, 8).ok
+        assert self.check(1, 5, 3, 8, is_to_the_end=True).first_bad_row == 6
+
+
 class TestOnTheStore:
     """The same by SQL, with the database's own key in hand."""
 
@@ -464,7 +512,7 @@ class TestOnTheStore:
     @pytest.fixture
     def checkpoints(self, database: Database, keyring: Keyring, now: datetime, tmp_path) -> Checkpoints:
         """Eight rows, with a checkpoint at the fourth and the last."""
-        audit, made = AuditLog(database), Checkpoints(tmp_path / "checkpoints.jsonl", keyring.audit_key)
+        audit, made = AuditLog(database), Checkpoints(tmp_path / "checkpoints.jsonl", keyring.audit)
         for _ in range(2):
             for _ in range(4):
                 audit.record(self.ENTRY, now)
@@ -472,7 +520,7 @@ class TestOnTheStore:
         return made
 
     def _check(self, database: Database, keyring: Keyring, checkpoints: Checkpoints) -> ChainReport:
-        return verify_chain(AuditLog(database).chain(), checkpoints.read(), keyring.audit_key.public_key())
+        return checkpoints.verify(AuditLog(database).chain())
 
     def test_untouched(self, database: Database, keyring: Keyring, checkpoints: Checkpoints):
         report = self._check(database, keyring, checkpoints)

@@ -8,14 +8,16 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.audit_chain import GENESIS, Checkpoint, DamagedLine, Head, Restore
-from auth_server.checkpoint_line import parse_line
+from auth_server.audit_chain import GENESIS, Checkpoint, DamagedLine, HandOver, Head, Restore
+from auth_server.audit_processes import judge_in_processes
+from auth_server.checkpoint_line import line_of, parse_line
 from auth_server.checkpoints import Checkpoints, check_log
 from auth_server.errors import LogRolledBack, StoreError
-from auth_server.keyring import Keyring, key_id
+from auth_server.keyring import Keyring, SigningKeys, key_id
 
 HEADS = [Head(0, GENESIS), Head(3, "3" * 64), Head(7, "7" * 64), Head(9, "9" * 64)]
 
@@ -47,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def checkpoints(path: Path, keyring: Keyring) -> Checkpoints:
     """No checkpoint yet."""
-    return Checkpoints(path, keyring.audit_key)
+    return Checkpoints(path, keyring.audit)
 
 
 def _sequences(checkpoints: Checkpoints) -> list[int | str]:
@@ -106,7 +108,7 @@ def test_looking_at_a_log_makes_no_file(checkpoints: Checkpoints, path: Path):
 
 def test_a_start_is_refused_when_the_file_cannot_be_read(tmp_path: Path, keyring: Keyring):
     with pytest.raises(StoreError, match="cannot be read: Is a directory"):
-        check_log(log_to(HEADS[1]), Checkpoints(tmp_path, keyring.audit_key))
+        check_log(log_to(HEADS[1]), Checkpoints(tmp_path, keyring.audit))
 
 
 class TestRestore:
@@ -125,7 +127,7 @@ class TestRestore:
         made = checkpoints.accept_restore(restored, now)
         assert (made.sequence, made.head) == (9, "c" * 64)
         assert made.restore == Restore(kept=7, given_up=HEADS[3], line=5)
-        assert checkpoints.restores() == [replace(made, line=5)]
+        assert checkpoints.marks() == [replace(made, line=5)]
         keyring.audit_key.public_key().verify(made.signature, made.signed_bytes())
         assert json.loads(path.read_text().splitlines()[-1])["kind"] == "restore"
         check_log(restored, checkpoints)
@@ -266,9 +268,9 @@ def test_a_line_finished_while_reading_is_judged_as_it_stood(checkpoints: Checkp
 
 def test_a_folder_that_is_missing_is_told_of(tmp_path: Path, keyring: Keyring, now: datetime):
     with pytest.raises(StoreError, match=r"nowhere.*cannot be written: No such file"):
-        Checkpoints(tmp_path / "nowhere" / "c.jsonl", keyring.audit_key).write(log_to(HEADS[1]), now)
+        Checkpoints(tmp_path / "nowhere" / "c.jsonl", keyring.audit).write(log_to(HEADS[1]), now)
     with pytest.raises(StoreError, match="cannot be read: Is a directory"):
-        list(Checkpoints(tmp_path, keyring.audit_key).read())
+        list(Checkpoints(tmp_path, keyring.audit).read())
 
 
 def test_many_processes_sign_what_they_write_in_step(
@@ -281,7 +283,7 @@ def test_many_processes_sign_what_they_write_in_step(
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
-log, checkpoints = AuditLog(database), Checkpoints(Path({str(path)!r}), keyring.audit_key)
+log, checkpoints = AuditLog(database), Checkpoints(Path({str(path)!r}), keyring.audit)
 wait_for_all()
 def work(_):
     written = 0
@@ -296,3 +298,113 @@ print(sum(in_threads(4, work)))
     assert sequences == sorted(set(sequences))
     assert sum(map(int, lines)) == len(sequences)
     assert sequences[-1] == 120
+
+
+class TestHandOver:
+    """The audit key changes, and the file goes on."""
+
+    OLD, NEW, THIRD = (Ed25519PrivateKey.from_private_bytes(bytes([n] * 32)) for n in (1, 2, 3))
+
+    def of(self, path: Path, *keys: Ed25519PrivateKey) -> Checkpoints:
+        return Checkpoints(path, SigningKeys.of(*keys))
+
+    @pytest.fixture
+    def handed(self, path: Path, now: datetime) -> Checkpoint:
+        """Rows 3 and 7 were signed by the old key, which handed over at row 7."""
+        self.of(path, self.OLD).write(log_to(HEADS[1]), now)
+        self.of(path, self.OLD).write(log_to(*HEADS[:3]), now)
+        return self.of(path, self.OLD, self.NEW).hand_over(log_to(*HEADS[:3]), self.NEW, now)
+
+    def test_both_keys_sign_its_line(self, path: Path, handed: Checkpoint):
+        (line,) = self.of(path, self.NEW).marks()
+        assert line == replace(handed, line=3)
+        assert line.hand_over == HandOver(
+            self.OLD.public_key().public_bytes_raw(), self.NEW.public_key().public_bytes_raw(), 3
+        )
+        self.OLD.public_key().verify(line.signature, line.signed_bytes())
+        self.NEW.public_key().verify(line.countersignature, line.signed_bytes())
+        assert json.loads(path.read_text().splitlines()[-1])["kind"] == "key"
+
+    def test_the_new_key_goes_on(self, path: Path, handed: Checkpoint, now: datetime):
+        checkpoints = self.of(path, self.NEW)
+        assert not checkpoints.write(log_to(*HEADS[:3]), now)
+        assert checkpoints.write(log_to(*HEADS), now)
+        newest = checkpoints.newest()
+        assert newest is not None and newest.key_id == key_id(self.NEW.public_key())
+
+    def test_a_log_that_was_rolled_back_is_known_by_the_line_itself(
+        self, path: Path, handed: Checkpoint, now: datetime
+    ):
+        with pytest.raises(LogRolledBack, match="checkpoint of row 7"):
+            check_log(log_to(HEADS[1]), self.of(path, self.NEW))
+
+    def test_a_process_that_still_has_the_old_key_first_signs_with_the_new_one(
+        self, path: Path, handed: Checkpoint, now: datetime
+    ):
+        """The rotation was killed, or has not come so far: the server must not break the file meanwhile."""
+        checkpoints = self.of(path, self.OLD, self.NEW)
+        assert checkpoints.write(log_to(*HEADS), now)
+        newest = self.of(path, self.NEW).newest()
+        assert newest is not None and newest.sequence == 9
+
+    def test_done_again_after_a_kill_it_writes_nothing(self, path: Path, handed: Checkpoint, now: datetime):
+        before = path.read_bytes()
+        for keys in ((self.OLD, self.NEW), (self.NEW, self.OLD), (self.NEW,)):
+            again = self.of(path, *keys).hand_over(log_to(*HEADS[:3]), self.NEW, now)
+            assert again == replace(handed, line=3)
+        assert path.read_bytes() == before
+
+    def test_a_key_that_was_never_handed_over_to_is_no_new_one(self, path: Path, now: datetime):
+        with pytest.raises(StoreError, match="is the audit key in use"):
+            self.of(path, self.OLD).hand_over(log_to(HEADS[1]), self.OLD, now)
+
+    def test_a_log_that_was_rolled_back_is_not_handed_over(self, path: Path, now: datetime):
+        self.of(path, self.OLD).write(log_to(*HEADS[:3]), now)
+        before = path.read_bytes()
+        with pytest.raises(LogRolledBack):
+            self.of(path, self.OLD, self.NEW).hand_over(log_to(HEADS[1]), self.NEW, now)
+        assert path.read_bytes() == before
+
+    def test_the_retired_key_signs_nothing_that_is_believed(self, path: Path, handed: Checkpoint, now: datetime):
+        forged = replace(handed, sequence=8, head="8" * 64, hand_over=None, countersignature=b"", line=4)
+        forged = replace(forged, signature=self.OLD.sign(forged.signed_bytes()))
+        with path.open("ab") as file:
+            file.write(line_of(forged))
+        for keys in ((self.NEW,), (self.NEW, self.OLD)):
+            newest = self.of(path, *keys).newest()
+            assert newest is not None and newest.sequence == 7
+
+    def test_a_restore_before_it_and_one_after_it(self, path: Path, handed: Checkpoint, now: datetime):
+        checkpoints = self.of(path, self.NEW)
+        checkpoints.write(log_to(*HEADS), now)
+        made = checkpoints.accept_restore(log_to(HEADS[1], Head(4, "d" * 64)), now)
+        assert made.restore is not None and made.restore.kept == 3
+        signed = checkpoints.signed()
+        assert signed.keys.ids == (key_id(self.OLD.public_key()), key_id(self.NEW.public_key()))
+        assert [signed.keys.fault(line) for line in checkpoints.read() if isinstance(line, Checkpoint)] == [None] * 5
+
+
+def test_what_strangers_append_hides_no_signed_row(checkpoints: Checkpoints, path: Path, now: datetime):
+    """However much it is: else a rolled-back log could be signed after it."""
+    checkpoints.write(log_to(*HEADS[:3]), now)
+    with path.open("ab") as file:
+        file.write((b"x" * 300 + b"\n") * 200 + b"y" * 50_000)
+    with pytest.raises(LogRolledBack):
+        checkpoints.write(log_to(HEADS[1]), now)
+    newest = checkpoints.newest()
+    assert newest is not None and newest.sequence == 7
+
+
+def test_a_long_file_is_checked_in_other_processes(
+    checkpoints: Checkpoints, path: Path, keyring: Keyring, now: datetime
+):
+    checkpoints.write(log_to(HEADS[1]), now)
+    line = path.read_bytes()
+    path.write_bytes(line * 5_000)
+    forged = json.dumps(json.loads(line) | {"sequence": 4}).encode() + b"\n"
+    with path.open("ab") as file:
+        file.write(forged + line)
+    signed = checkpoints.signed()
+    assert signed.judge is judge_in_processes
+    faults = [(judged.line.line, judged.fault) for judged in signed.judge(signed.lines, signed.keys) if judged.fault]
+    assert faults == [(5_001, "checkpoint line 5001 is forged or was changed: its signature is wrong")]

@@ -1,13 +1,15 @@
-"""`audit list | show | verify`."""
+"""`audit list | show | why | verify | erase | accept-restore`."""
 
 import json
 
 import pytest
-from sqlalchemy import Engine, event, text
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
 
 from auth_server.audit import AuditLog
+from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
-from auth_server.keyring import Keyring
+from auth_server.keyring import Keyring, SigningKeys, key_id
 from auth_server.store.database import open_database
 
 
@@ -252,24 +254,89 @@ def test_an_accepted_restore_that_cannot_be_signed_leaves_a_refused_row_after_it
     assert restored("audit", "accept-restore", "--yes").exit_code == 0
 
 
-def test_a_list_that_ends_with_its_page_reads_no_further_page(with_kiosk):
-    with with_kiosk.desk().site() as site, site.database.transaction() as session:
-        for _ in range(520):
-            AuditLog(site.database).append(
-                session, AuditEntry("login", False, "denied", "eve", "lobby-1", None, {}), with_kiosk.clock()
-            )
-    read: list[str] = []
+def test_a_list_says_how_to_see_the_page_after(log):
+    first = log("audit", "list", "--limit", "3")
+    assert "There are more: add --before 6" in first.stderr
+    page = log.json("audit", "list", "--limit", "3", "--before", "6")
+    assert [row["id"] for row in page["rows"]] == [5, 4, 3] and page["next_before"] == 3
+    last = log.json("audit", "list", "--limit", "3", "--before", "3")
+    assert [row["id"] for row in last["rows"]] == [2, 1] and last["next_before"] is None
+    assert "There are more" not in log("audit", "list", "--limit", "8").stderr
 
-    def count(_connection, _cursor, statement, *_rest):
-        read.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
-        counts = []
-        for limit in (499, 500, 501):
-            read.clear()
-            assert len(with_kiosk.json("audit", "list", "--limit", str(limit))["rows"]) == limit
-            counts.append(len(read))
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
-    assert counts[0] == counts[1] < counts[2]
+def test_a_list_by_text(log):
+    record(log, detail={"why": "50% off"})
+    assert [row["id"] for row in log.json("audit", "list", "--text", "50% OFF")["rows"]] == [9]
+    assert [row["id"] for row in log.json("audit", "list", "--text", "lobby-2")["rows"]] == [8, 7]
+    assert log("audit", "list", "--text", "").exit_code == 2
+
+
+def test_why_explains_a_row(log):
+    record(log, detail={"verdicts": {"totp": {"passed": False, "step": None}}, "account": "enabled"})
+    lines = log("audit", "why", "9").stdout.splitlines()
+    assert "ann asked to be let in at kiosk lobby-1 from 192.0.2.7" in lines[0]
+    assert "Code: failed: it belongs to no time step within 30 s of the server's clock." in lines
+    assert log.json("audit", "why", "9")["why"] == lines
+    assert "there is no row 99" in log("audit", "why", "99").stderr
+
+
+def test_why_explains_every_row_that_the_commands_wrote(log):
+    for row in log.audit_rows():
+        assert log("audit", "why", row["id"]).exit_code == 0
+
+
+def test_what_strangers_typed_steers_the_terminal_in_no_explanation(log):
+    record(log, username="a\x1b[2Jb", detail={"why": "x\u202ey\x07"})
+    assert not set(log("audit", "why", "9").stdout) & set("\x1b\x07\u202e")
+
+
+def test_verify_names_the_key_and_holds_it_against_one_that_was_noted_down(log):
+    told = log("audit", "verify")
+    key = log.json("audit", "verify")["keys"][0]
+    assert f"Audit key: {key}" in told.stdout
+    assert log("audit", "verify", "--key-id", key).exit_code == 0
+    result = log("audit", "verify", "--key-id", "0123456789abcdef", "--json")
+    assert result.exit_code == 1 and json.loads(result.stdout)["unknown_keys"] == ["0123456789abcdef"]
+    assert "it was signed by somebody else" in result.stderr
+    assert log("audit", "verify", "--key-id", "no id").exit_code == 2
+
+
+def test_a_key_that_was_handed_over_is_told_with_the_one_before(log):
+    new = Ed25519PrivateKey.generate()
+    with log.desk().site() as site:
+        keys = SigningKeys.of(site.keyring.audit.current, new)
+        Checkpoints(site.settings.store.checkpoints, keys).hand_over(AuditLog(site.database), new, log.clock())
+        old = key_id(site.keyring.audit.current.public_key())
+        report = Checkpoints(site.settings.store.checkpoints, SigningKeys.of(new)).verify(
+            AuditLog(site.database).chain()
+        )
+    assert report.ok and report.keys == (old, key_id(new.public_key()))
+
+
+class TestErase:
+    """Details go by hand, after a question."""
+
+    def test_it_asks_erases_and_is_audited(self, log):
+        result = log("audit", "erase", "--before", "2026-11-22T13:00:00Z", typed="y\n")
+        assert result.exit_code == 0, result.stderr
+        assert "Erase the details of 5 rows, 1 to 5?" in result.stderr
+        assert "The details of 5 rows were erased." in result.stdout
+        rows = log.audit_rows()
+        assert [row["id"] for row in rows if row["detail"] is None] == [1, 2, 3, 4, 5]
+        assert (rows[-1]["action"], rows[-1]["success"]) == ("admin.audit.erase", True)
+        assert rows[-1]["detail"]["rows"] == 5 and "administrator" in rows[-1]["detail"]
+        verified = log("audit", "verify")
+        assert verified.exit_code == 0 and "The details of 5 rows were erased" in verified.stdout
+
+    def test_of_one_person_only(self, log):
+        told = log.json("audit", "erase", "--before", "2027-01-01", "--user", "ann", "--yes")
+        assert told["rows"] == 3
+        assert [row["id"] for row in log.audit_rows() if row["detail"] is None] == [3, 5, 7]
+
+    def test_a_no_changes_nothing(self, log):
+        assert log("audit", "erase", "--before", "2027-01-01", typed="n\n").exit_code == 1
+        assert len(log.audit_rows()) == 8 and all(row["detail"] for row in log.audit_rows())
+
+    def test_nothing_to_erase_is_no_question(self, log):
+        assert log.json("audit", "erase", "--before", "2020-01-01") == {"rows": 0}
+        assert len(log.audit_rows()) == 8
