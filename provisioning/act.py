@@ -7,6 +7,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from provisioning.errors import ProvisioningError
 DONE = "done"
 REFUSED = "refused"
 
+_ACTING: ContextVar[str | None] = ContextVar("acting", default=None)
 _LOGIN_UID = Path("/proc/self/loginuid")
 _NO_LOGIN = 2**32 - 1
 """What Linux says of a process that belongs to no login: (uid_t) -1."""
@@ -79,6 +81,11 @@ def commit(database: Database, act: Act) -> Iterator[Database]:
         AuditLog(shared).append(session, _entry(act, DONE, {}), act.now)
 
 
+def done_entry(act: Act) -> AuditEntry:
+    """Return the row of an act that was done, for whoever commits it with the first of several transactions."""
+    return _entry(act, DONE, {})
+
+
 @contextmanager
 def refusals_recorded(database: Database, act: Act) -> Iterator[None]:
     """Write an audit row for what is refused inside, and let the refusal go on."""
@@ -98,6 +105,28 @@ def administrator(uid: int | None = None, login_uid: Path = _LOGIN_UID) -> str:
     user = os.getuid() if uid is None else uid
     login = _login(login_uid)
     return _name(user) if login is None or login == user else f"{_name(user)} (login {_name(login)})"
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Let every row that is written inside name this administrator, who has shown the secret."""
+    token = _ACTING.set(name)
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
+
+
+def author() -> str:
+    """Return who acts: the administrator who has shown the secret, else whom the kernel names."""
+    return _ACTING.get() or administrator()
+
+
+def _authorship() -> Mapping[str, str]:
+    name = _ACTING.get()
+    if name is None:
+        return {"administrator": administrator()}
+    return {"administrator": name, "operating_system": administrator()}
 
 
 def _login(path: Path) -> int | None:
@@ -123,5 +152,5 @@ def _entry(act: Act, outcome: str, more: Mapping[str, object]) -> AuditEntry:
         username=act.username,
         kiosk_id=act.kiosk_id,
         source_address=None,
-        detail={"administrator": administrator(), **act.detail, **more},
+        detail={**_authorship(), **act.detail, **more},
     )

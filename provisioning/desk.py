@@ -2,6 +2,7 @@
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from auth_server.store.database import Database, open_database
 from provisioning.camera import take_pictures
 from provisioning.errors import NotOpened
 from provisioning.output import Output
+from provisioning.params import ADMIN_NAME
 
 if TYPE_CHECKING:
     from auth_server.face.engine import FaceEngine
@@ -69,6 +71,9 @@ class Desk:
     now: Callable[[], datetime] = utc_now
     load_face_engine: Callable[[FaceSettings], "FaceEngine"] = load_face_engine
     take_pictures: Callable[[int], list[bytes]] = take_pictures
+    pause: Callable[[float], None] = time.sleep
+    acting_name: str | None = None
+    secret_file: Path | None = None
 
     @property
     def settings(self) -> ServerSettings:
@@ -92,7 +97,7 @@ class Desk:
                 yield Site(settings, keyring, database)
             finally:
                 if log.head() != head:
-                    self._sign(Checkpoints(settings.store.checkpoints, keyring.audit_key), log)
+                    self._sign(Checkpoints(settings.store.checkpoints, keyring.audit), log)
         finally:
             database.close()
 
@@ -122,8 +127,35 @@ def _set_settings(context: click.Context, _option: click.Parameter, value: Path 
         context.ensure_object(Desk).settings_path = value
 
 
+def _set_name(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Desk).acting_name = value
+
+
+def _set_secret_file(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.ensure_object(Desk).secret_file = value
+
+
 def shared_options(command: Command) -> Command:
-    """Give a command `--settings` and `--json`, which may stand before or after its name."""
+    """Give a command the options that all have, which may stand before or after its name."""
+    command = click.option(
+        "--secret-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        is_eager=True,
+        callback=_set_secret_file,
+        help="With --as: holds the secret alone, mode 0600.  [default: ask for it]",
+    )(command)
+    command = click.option(
+        "--as",
+        type=ADMIN_NAME,
+        metavar="NAME",
+        expose_value=False,
+        is_eager=True,
+        callback=_set_name,
+        help="Act as this administrator, whose secret is asked for; the audit log then names them.",
+    )(command)
     command = click.option(
         "--settings",
         type=click.Path(path_type=Path, dir_okay=False),

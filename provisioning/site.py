@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
+from auth_server.admins import Admins
 from auth_server.keyring import Keyring
+from auth_server.secret_codes import grouped
 from auth_server.store.database import upgrade_database
 from provisioning.act import Act, perform
 from provisioning.desk import Desk, opening, pass_desk, shared_options, yes_option
-from provisioning.params import ADDRESS, SITE
-from provisioning.site_files import make_site
+from provisioning.params import ADDRESS, ADMIN_NAME, SITE
+from provisioning.site_files import Made, make_site
 from provisioning.site_plan import SitePlan
 from provisioning.tls import read_pin
 
@@ -52,12 +54,14 @@ _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may d
     show_default=True,
     help="Real-face check; off lets a photograph pass and is for development only.",
 )
+@click.option("--admin", type=ADMIN_NAME, default="admin", show_default=True, help="Name of the first administrator.")
 @shared_options
 @pass_desk
 def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: tuple[str, ...], **rest: Any) -> None:
-    """Make a new site: keys, TLS key and certificate, database and settings file.
+    """Make a new site: keys, TLS key and certificate, database, first administrator and settings file.
 
-    Nothing is overwritten, and a run that is interrupted leaves no half-made site.
+    The administrator's secret is shown once. Nothing is overwritten, and a run that is interrupted
+    leaves no half-made site.
 
     \b
     Example:
@@ -75,17 +79,19 @@ def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: 
         time_sources=time_source,
         **rest,
     )
-    pin = make_site(plan, desk.now())
-    _tell(desk, plan, pin)
+    _tell(desk, plan, make_site(plan, desk.now()))
 
 
-def _tell(desk: Desk, plan: SitePlan, pin: str) -> None:
+def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
     out = desk.output
     out.say(f"Site {plan.name} is made in {plan.folder}.")
     out.say(f"Back up {plan.keys} now, apart from the database: without these keys the database opens for nobody.")
     out.say()
     out.say("Kiosks pin the server's key by this SHA-256:")
-    out.say(f"  {pin}")
+    out.say(f"  {made.pin}")
+    out.say()
+    out.say(f"The secret of the administrator {plan.admin}, shown this once:")
+    out.say(f"  {grouped(made.admin_secret)}")
     out.say()
     out.say("Next:")
     out.say(f"  4auth-provision models fetch --folder {plan.models}")
@@ -100,7 +106,8 @@ def _tell(desk: Desk, plan: SitePlan, pin: str) -> None:
             "database": str(plan.database),
             "certificate": str(plan.certificate),
             "models": str(plan.models),
-            "pin": pin,
+            "pin": made.pin,
+            "admin": {"name": plan.admin, "role": "admin", "secret": grouped(made.admin_secret)},
         }
     )
 
@@ -139,5 +146,8 @@ def upgrade(desk: Desk, yes: bool) -> None:
     with opening():
         upgrade_database(database, keyring)
     with desk.site() as opened, perform(opened.database, Act("admin.site.upgrade", desk.now())):
-        desk.output.say(f"{database} has the schema of this release.")
-    desk.output.result({"database": str(database), "current": True})
+        has_admin = bool(Admins(opened.database).list())
+    desk.output.say(f"{database} has the schema of this release.")
+    if not has_admin:
+        desk.output.say("It has no administrator yet: `4auth-provision admin add NAME --role admin` makes the first.")
+    desk.output.result({"database": str(database), "current": True, "has_admin": has_admin})

@@ -9,12 +9,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from auth_server.admins import Admins, Role
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.keyring import Keyring
@@ -25,15 +26,23 @@ from provisioning.site_plan import SitePlan
 from provisioning.tls import make_identity
 
 
-def make_site(plan: SitePlan, now: datetime) -> str:
-    """Make keys, TLS identity, database and settings file, and return the pin of the TLS key.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a new site's kiosks and its first administrator need: the pin of the TLS key, and the secret."""
+
+    pin: str
+    admin_secret: str = field(repr=False)
+
+
+def make_site(plan: SitePlan, now: datetime) -> Made:
+    """Make keys, TLS identity, database, first administrator and settings file.
 
     Raises Refused, KeyringRefused or StoreError; then the site's folder is as it was before.
     """
     try:
         _check_free(plan.folder)
         with _draft_folder(plan.folder) as draft:
-            pin = _make_files(plan, replace(plan, folder=draft), now)
+            made = _make_files(plan, replace(plan, folder=draft), now)
             draft.rename(plan.folder)
     except (OSError, DBAPIError) as error:
         why = error.strerror if isinstance(error, OSError) else error.orig
@@ -41,7 +50,7 @@ def make_site(plan: SitePlan, now: datetime) -> str:
             f"{plan.folder} cannot be made: {why}: name a new folder, on a disk with room, that you may write to"
         ) from error
     _flush_folder(plan.folder.parent)
-    return pin
+    return made
 
 
 def _check_free(folder: Path) -> None:
@@ -85,23 +94,24 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> str:
+def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> Made:
     for folder in (draft.tls_key.parent, draft.database.parent, draft.checkpoints.parent):
         folder.mkdir(mode=0o700)
-    keyring = Keyring.create(draft.keys)
+    keyring = Keyring.create(draft.keys, now)
     identity = make_identity(plan.name, plan.host, now)
     _write(draft.tls_key, identity.key_pem, 0o600)
     _write(draft.certificate, identity.certificate_pem, 0o644)
     database = create_database(draft.database, keyring)
     try:
-        with perform(database, Act("admin.site.init", now, detail={"site": plan.name, "pin": identity.pin})):
-            pass
-        Checkpoints(draft.checkpoints, keyring.audit_key).write(AuditLog(database), now)
+        detail = {"site": plan.name, "pin": identity.pin, "admin": plan.admin}
+        with perform(database, Act("admin.site.init", now, detail=detail)) as shared:
+            secret = Admins(shared).add(plan.admin, Role.ADMIN, now)
+        Checkpoints(draft.checkpoints, keyring.audit).write(AuditLog(database), now)
     finally:
         database.close()
     # The file names where things will lie, not where they lie now.
     _write(draft.settings, plan.settings_text().encode(), 0o644)
-    return identity.pin
+    return Made(identity.pin, secret)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -44,9 +44,30 @@ presence = {presence}
 # Face checks in a worker at once, fewer than listen.threads; more are told to come back.
 # queue_max = 6
 
+# Whom to tell of changes of people's factors: "none", "command" or "webhook".
+# [notify]
+# kind = "command"
+# argv = ["/usr/local/bin/tell-somebody"]
+
+# [administration]
+# Whether every command of `4auth-provision` asks for --as NAME and that administrator's secret.
+# require_name = false
+
 [time]
 # The operating system keeps the clock; these cross-check it. Two or more, or none.
 sources = {sources}
+
+# What follows is left out by default. The table of actions in the README is the least that is asked for.
+# [actions.recover_password]
+# second_person = true    # a supervisor approves at another kiosk
+# cooling_off_s = 3600    # and until then it can be cancelled
+
+# [notify]
+# kind = "command"        # or "webhook"; is told of every change of a person's factors
+# argv = ["/usr/local/bin/tell"]
+
+# [audit]
+# keep_details_days = 365
 """
 
 
@@ -63,6 +84,7 @@ class SitePlan:
     environment: str = "production"
     presence: str = "passive"
     time_sources: tuple[str, ...] = ()
+    admin: str = "admin"
 
     @property
     def keys(self) -> Path:
