@@ -1,7 +1,7 @@
 """Accounts: what the factors compare with, sealed at rest, and an account's standing.
 
 For a name that no account has a decoy is handed out. Reading it costs what a real one costs: the
-same statements, the same two decryptions, and a bcrypt hash of the same cost for the factor.
+same statements, the same three decryptions, and a bcrypt hash of the same cost for the factor.
 """
 
 import builtins
@@ -9,55 +9,58 @@ import functools
 import math
 import secrets
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-import bcrypt
 import pyotp
-from sqlalchemy import Connection, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from auth_contract.fields import canonical_mac, canonical_username
+from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, AccountFactors, changed, open_of, seal_for
+from auth_server.data_keys import new_data_key, open_data_key
 from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
-from auth_server.password_policy import BCRYPT_COST
+from auth_server.password_policy import hash_password
 from auth_server.store.database import Database
-from auth_server.store.models import USER_DEVICES, USERS
+from auth_server.store.models import CHANGES, LOCKOUTS, TICKETS, USER_DEVICES, USER_KEYS, USERS
 
 _NO_NAME: Final = ""
 """The row for which the decoy's blobs are sealed; no account can have it."""
 
 _BY_NAME = USERS.c.username == bindparam("name")
-_SECRETS = select(
-    USERS.c.password_hash,
-    USERS.c.totp_secret_enc,
-    USERS.c.totp_last_step,
-    USERS.c.face_model,
-    USERS.c.face_template_enc,
-    USERS.c.enabled,
-    USERS.c.face_enabled,
-).where(_BY_NAME)
+_SECRETS = (
+    select(
+        USERS.c.password_hash,
+        USERS.c.totp_secret_enc,
+        USERS.c.totp_last_step,
+        USERS.c.face_model,
+        USERS.c.face_template_enc,
+        USERS.c.enabled,
+        USERS.c.face_enabled,
+        USER_KEYS.c.data_key_enc,
+        USER_KEYS.c.factors_changed_at,
+    )
+    .select_from(KEYED)
+    .where(_BY_NAME)
+)
 _STANDING = select(
     USERS.c.username, USERS.c.enabled, USERS.c.face_enabled, USERS.c.face_model, USERS.c.created_at
 ).order_by(USERS.c.username)
 _ALL_DEVICES = select(USER_DEVICES.c.username, USER_DEVICES.c.mac_address)
-_DEVICES = select(USER_DEVICES.c.mac_address).where(USER_DEVICES.c.username == bindparam("name"))
-_PICTURE = select(USERS.c.face_image_enc).where(_BY_NAME)
 _ADD = insert(USERS)
-_ADD_DEVICE = insert(USER_DEVICES)
+_ADD_KEY = insert(USER_KEYS)
 _SET_ENABLED = update(USERS).where(_BY_NAME).values(enabled=bindparam("is_enabled"))
 _DISABLE_FACE = update(USERS).where(_BY_NAME).values(face_enabled=False)
 _ENABLE = update(USERS).where(_BY_NAME).values(enabled=True, face_enabled=True)
-_STORE_TEMPLATE = (
-    update(USERS).where(_BY_NAME).values(face_template_enc=bindparam("template"), face_model=bindparam("model"))
-)
-_BURN = (
-    update(USERS)
-    .where(_BY_NAME, USERS.c.totp_last_step < bindparam("step"), USERS.c.enabled, USERS.c.face_enabled)
-    .values(totp_last_step=bindparam("step"))
+_DELETE = delete(USERS).where(_BY_NAME)
+_SHRED = update(USER_KEYS).where(USER_KEYS.c.username == bindparam("name")).values(data_key_enc=bindparam("nothing"))
+_OF_NOBODY = tuple(
+    delete(table).where(table.c.username == bindparam("name"))
+    for table in (USER_KEYS, USER_DEVICES, LOCKOUTS, TICKETS, CHANGES)
 )
 
 
@@ -87,13 +90,16 @@ class Account:
 
 
 @functools.cache
-def _decoy_hash() -> bytes:
+def _decoy_hash(make_hash: Callable[[str], bytes]) -> bytes:
     """A hash that no password is known for; made once, because it takes as long as a check."""
-    return bcrypt.hashpw(secrets.token_urlsafe(32).encode(), bcrypt.gensalt(BCRYPT_COST))
+    return make_hash(secrets.token_urlsafe(32))
 
 
-class Accounts:
-    """All accounts. `model` and `embedding_size` shape the decoy's face. Methods raise StoreError."""
+class Accounts(AccountFactors):
+    """All accounts. Methods raise StoreError.
+
+    `model` and `embedding_size` shape the decoy's face; `make_hash` makes its hash, as it makes everybody's.
+    """
 
     def __init__(
         self,
@@ -103,66 +109,83 @@ class Accounts:
         *,
         embedding_size: int = 512,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        make_hash: Callable[[str], bytes] = hash_password,
     ) -> None:
-        self._database = database
-        self._cipher = cipher
+        super().__init__(database, cipher)
         self._model = model
-        self._decoy_totp = self._seal("totp_secret_enc", _NO_NAME, pyotp.random_base32().encode())
-        self._decoy_face = self._seal("face_template_enc", _NO_NAME, _random_embedding(embedding_size, random_bytes))
+        self._make_hash = make_hash
+        self._decoy_secrets = (pyotp.random_base32().encode(), _random_embedding(embedding_size, random_bytes))
+        self._decoy = self._new_decoy()
 
-    @staticmethod
-    def prepare_decoy() -> None:
+    def prepare_decoy(self) -> None:
         """Make the decoy's hash now, 0.2 s: a server does so before its first login, others need none."""
-        _decoy_hash()
+        _decoy_hash(self._make_hash)
 
     def enrolment(self, username: str) -> Enrolment:
         """Return what the factors compare with, or a decoy of the same shape and cost."""
         with self._database.read() as session:
             connection = session.connection()
             found = connection.execute(_SECRETS, {"name": username}).one_or_none()
-            devices = connection.execute(_DEVICES, {"name": username}).scalars().all()
+            devices = connection.execute(DEVICES, {"name": username}).scalars().all()
         # Asked for whatever the name is, so that a first call which has to make it tells nothing.
-        decoy = (_decoy_hash(), self._decoy_totp, 0, self._model, self._decoy_face, False, False)
+        decoy = (_decoy_hash(self._make_hash), *self._decoy)
         owner = _NO_NAME if found is None else username
-        password_hash, totp_secret, last_step, model, template, enabled, face_enabled = found or decoy
+        password_hash, totp_secret, last_step, model, template, enabled, face_enabled, data_key, changed_at = (
+            found or decoy
+        )
+        try:
+            own = open_data_key(self._cipher, owner, data_key)
+        except StoreError:
+            if found is not None:
+                raise
+            # The site's key that sealed the decoy's was retired since.
+            self._decoy = self._new_decoy()
+            return self.enrolment(username)
         return Enrolment(
             username=username,
             password_hash=password_hash,
-            totp_secret=self._open("totp_secret_enc", owner, totp_secret).decode(),
+            totp_secret=open_of(own, "totp_secret_enc", owner, totp_secret).decode(),
             totp_last_step=last_step,
-            template=Template(model, self._open("face_template_enc", owner, template)),
+            template=Template(model, open_of(own, "face_template_enc", owner, template)),
             mac_addresses=frozenset(devices),
             enabled=enabled,
             face_enabled=face_enabled,
             is_decoy=owner == _NO_NAME,
+            factors_changed_at=changed_at,
         )
 
     def add(self, account: NewAccount, now: datetime) -> Account:
-        """Store a new account, enabled, and return it.
+        """Store a new account, enabled, and return it; see `create`."""
+        with self._database.transaction() as session:
+            return self.create(session, account, now)
+
+    def create(self, session: Session, account: NewAccount, now: datetime) -> Account:
+        """Store a new account in the caller's transaction, enabled, and return it.
 
         Raises ValueError for a name or MAC of the wrong form, StoreError for a name in use.
         """
         name = canonical_username(account.username)
         macs = frozenset(map(canonical_mac, account.mac_addresses))
+        own, data_key = new_data_key(self._cipher, name)
         values = {
             "username": name,
             "password_hash": account.password_hash,
-            "totp_secret_enc": self._seal("totp_secret_enc", name, account.totp_secret.encode()),
+            "totp_secret_enc": seal_for(own, "totp_secret_enc", name, account.totp_secret.encode()),
             "totp_last_step": account.totp_last_step,
             "face_model": account.template.model,
             "enabled": True,
             "face_enabled": True,
             "created_at": now,
-            "face_template_enc": self._seal("face_template_enc", name, account.template.embedding),
-            "face_image_enc": self._seal("face_image_enc", name, account.face_png),
+            "face_template_enc": seal_for(own, "face_template_enc", name, account.template.embedding),
+            "face_image_enc": seal_for(own, "face_image_enc", name, account.face_png),
         }
-        with self._database.transaction() as session:
-            connection = session.connection()
-            if connection.execute(_SECRETS, {"name": name}).first() is not None:
-                raise StoreError(f"there is an account {name!r} already: choose another name")
-            connection.execute(_ADD, values)
-            for mac in sorted(macs):
-                connection.execute(_ADD_DEVICE, {"username": name, "mac_address": mac})
+        connection = session.connection()
+        if self.is_there(session, name):
+            raise StoreError(f"there is an account {name!r} already: choose another name")
+        connection.execute(_ADD, values)
+        connection.execute(_ADD_KEY, {"username": name, "data_key_enc": data_key, "factors_changed_at": now})
+        for mac in sorted(macs):
+            connection.execute(ADD_DEVICE, {"username": name, "mac_address": mac})
         return Account(
             username=name,
             enabled=True,
@@ -185,56 +208,39 @@ class Accounts:
     def set_enabled(self, username: str, enabled: bool) -> bool:
         """Let an account log in or not, as an admin's act; False when there is no such account."""
         with self._database.transaction() as session:
-            return _changed(session, _SET_ENABLED, {"name": username, "is_enabled": enabled})
+            return changed(session, _SET_ENABLED, {"name": username, "is_enabled": enabled})
 
-    def burn_totp_step(self, session: Session, username: str, step: int) -> bool:
-        """Use up a time step, and every earlier one, in the transaction that grants.
+    def delete(self, username: str) -> bool:
+        """Forget an account: its data key is overwritten, then every row of it goes; False when there is none.
 
-        False when the step was used already, or when the account or its face was disabled since its
-        enrolment was read: then nothing may be granted.
+        What the audit log says of the name stays.
         """
-        return _changed(session, _BURN, {"name": username, "step": step})
-
-    def store_template(self, username: str, template: Template) -> None:
-        """Replace the face template, as after a change of model. Raises StoreError for an unknown name."""
-        sealed = self._seal("face_template_enc", username, template.embedding)
-        values = {"name": username, "template": sealed, "model": template.model}
         with self._database.transaction() as session:
-            if not _changed(session, _STORE_TEMPLATE, values):
-                raise StoreError(f"there is no account {username!r}")
-
-    def face_picture(self, username: str) -> bytes:
-        """Return the enrolled picture as PNG. Raises StoreError for an unknown name."""
-        with self._database.read() as session:
-            token = session.connection().execute(_PICTURE, {"name": username}).scalar_one_or_none()
-        if token is None:
-            raise StoreError(f"there is no account {username!r}")
-        return self._open("face_image_enc", username, token)
+            changed(session, _SHRED, {"name": username, "nothing": b""})
+            for statement in _OF_NOBODY:
+                session.connection().execute(statement, {"name": username})
+            return changed(session, _DELETE, {"name": username})
 
     @staticmethod
     def disable_face(session: Session, username: str) -> bool:
         """Switch the face factor off in the caller's transaction: every login is then denied."""
-        return _changed(session, _DISABLE_FACE, {"name": username})
+        return changed(session, _DISABLE_FACE, {"name": username})
 
     @staticmethod
     def disable(session: Session, username: str) -> bool:
         """Disable an account in the caller's transaction."""
-        return _changed(session, _SET_ENABLED, {"name": username, "is_enabled": False})
+        return changed(session, _SET_ENABLED, {"name": username, "is_enabled": False})
 
     @staticmethod
     def enable(session: Session, username: str) -> bool:
         """Enable an account and its face in the caller's transaction."""
-        return _changed(session, _ENABLE, {"name": username})
+        return changed(session, _ENABLE, {"name": username})
 
-    def _seal(self, column: str, username: str, plaintext: bytes) -> bytes:
-        return self._cipher.seal("users", column, username, plaintext)
-
-    def _open(self, column: str, username: str, token: bytes) -> bytes:
-        return self._cipher.open("users", column, username, token)
-
-
-def _changed(session: Session, statement: Update, values: Mapping[str, object]) -> bool:
-    return session.connection().execute(statement, values).rowcount == 1
+    def _new_decoy(self) -> tuple[bytes, int, str, bytes, bool, bool, bytes, None]:
+        own, data_key = new_data_key(self._cipher, _NO_NAME)
+        totp = seal_for(own, "totp_secret_enc", _NO_NAME, self._decoy_secrets[0])
+        face = seal_for(own, "face_template_enc", _NO_NAME, self._decoy_secrets[1])
+        return (totp, 0, self._model, face, False, False, data_key, None)
 
 
 def _accounts(connection: Connection, username: str | None) -> list[Account]:

@@ -5,19 +5,18 @@ from flask import Blueprint, Response, current_app, request
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import (
+    SUBMISSIONS,
     AttemptReply,
     AttemptRequest,
     HeartbeatReply,
     HeartbeatRequest,
-    LoginRequest,
     WireModel,
 )
 from auth_server import exchange
 from auth_server.admission import admit, parse_body
 from auth_server.authenticator import Submission
-from auth_server.domain import Claims
-from auth_server.errors import AttemptRefused
-from auth_server.face.frames import check_frame
+from auth_server.claims import claims_of
+from auth_server.errors import AttemptRefused, Malformed
 from auth_server.heartbeats import note_heartbeat
 from auth_server.openapi import openapi_document
 from auth_server.services import Services
@@ -44,32 +43,34 @@ def open_attempt() -> Response:
     now = services().time.trusted_now()
     signed = admit(request, services().signatures, now)
     asked = parse_body(request, signed, AttemptRequest)
+    if not services().authenticator.policies[asked.action].is_enabled:
+        raise Malformed("action", f"{asked.action.value} is switched off at this site")
     attempt = services().attempts.open(
         kiosk_id=signed.kiosk.kiosk_id, action=asked.action, now=now, request_nonce=signed.nonce
     )
     return render(AttemptReply(attempt_id=attempt.attempt_id, nonce=attempt.nonce, expires_at=attempt.expires_at))
 
 
-@api.post(paths.LOGIN)
-def log_in() -> Response:
-    """Decide a log in. The attempt is used up by the signed headers alone, before a body is read."""
+def submit(action: Action) -> Response:
+    """Decide an attempt. It is used up by the signed headers alone, before a body is read."""
     now = services().time.trusted_now()
     signed = admit(request, services().signatures, now)
     services().housekeeping.require_signed_log()
-    attempt = services().attempts.consume(
-        kiosk_id=signed.kiosk.kiosk_id, nonce=signed.nonce, action=Action.LOGIN, now=now
-    )
+    attempt = services().attempts.consume(kiosk_id=signed.kiosk.kiosk_id, nonce=signed.nonce, action=action, now=now)
     exchange.current().attempt_id = attempt.attempt_id
-    login = parse_body(request, signed, LoginRequest)
-    if login.attempt_id != attempt.attempt_id:
+    body = parse_body(request, signed, SUBMISSIONS[action])
+    if body.attempt_id != attempt.attempt_id:
         raise AttemptRefused("the body names another attempt than the signature's nonce")
-    for index, frame in enumerate(login.frames):
-        check_frame(frame, f"frames.{index}")
+    claims = claims_of(body, site=services().site)
     # Asked again: the body may have taken seconds to arrive, and codes and waits are judged by this.
     now = services().time.trusted_now()
-    submission = Submission(Action.LOGIN, attempt, signed.kiosk, _claims(login), exchange.current().source_address)
+    submission = Submission(action, attempt, signed.kiosk, claims, exchange.current().source_address)
     exchange.current().is_audited = True
     return render(services().authenticator.submit(submission, now=now))
+
+
+for _action, _path in paths.SUBMISSION.items():
+    api.post(_path, endpoint=_action.value, defaults={"action": _action})(submit)
 
 
 @api.post(paths.HEARTBEAT)
@@ -99,14 +100,3 @@ def _document(document: object, mimetype: str) -> Response:
     response = Response(current_app.json.dumps(document), mimetype=mimetype)
     response.headers["Cache-Control"] = "max-age=60"
     return response
-
-
-def _claims(login: LoginRequest) -> Claims:
-    return Claims(
-        username=login.username,
-        password=login.password,
-        totp=login.totp,
-        frames=login.frames,
-        mac=login.mac,
-        client_ts_utc=login.client_ts_utc,
-    )

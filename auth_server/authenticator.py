@@ -2,91 +2,78 @@
 
 lockout -> all factors, always all of them -> effect and audit -> reply or refusal.
 
-A denial says nothing of why. The audit row holds every verdict. Whatever breaks inside a factor
-is a failed verdict; whatever breaks elsewhere ends in a refusal. Nothing fails open.
+What differs between actions is a row of the policy table. A denial says nothing of why. The audit
+row holds every verdict. Whatever breaks ends in a refusal. Nothing fails open.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-
-import structlog
 
 from auth_contract.actions import Action, Reason
-from auth_contract.messages import LoginReply
 from auth_server.accounts import Accounts
-from auth_server.assertions import Assertions
 from auth_server.audit import AuditLog
-from auth_server.domain import Attempt, AuditEntry, Claims, Enrolment, Factor, Kiosk, Template, Verdict
-from auth_server.errors import CaptureAgain, Denied, Locked, RequestRefused, Unavailable
-from auth_server.face.engine import FaceEngine
-from auth_server.factors import clock, device, face, password, totp
-from auth_server.incidents import report_incident
-from auth_server.lockouts import LockedUntil, Lockouts, Reservation
-from auth_server.metrics import STAGE_SECONDS
-from auth_server.policy import POLICY
+from auth_server.changes import Change, Changes
+from auth_server.domain import AuditEntry, Enrolment
+from auth_server.effects import Done, Effects, Order, Reply
+from auth_server.enforcement import EffectRefused
+from auth_server.errors import AttemptRefused, CaptureAgain, Denied, Locked, RequestRefused, Unavailable
+from auth_server.judging import Case, Judge, Judged, Submission
+from auth_server.lockouts import REGISTRATIONS, LockedUntil, Lockouts, Reservation
+from auth_server.policy import ActionPolicy, Counting
 from auth_server.store.database import Database
 
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One used attempt with the claims that came with it."""
-
-    action: Action
-    attempt: Attempt
-    kiosk: Kiosk
-    claims: Claims
-    source_address: str | None
+__all__ = ["Authenticator", "Submission"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticator:
-    """Decides submissions. `executor` runs bcrypt beside the face check; both leave the GIL."""
+    """Decides submissions by the site's policies."""
 
     database: Database
     accounts: Accounts
+    changes: Changes
     lockouts: Lockouts
     audit: AuditLog
-    assertions: Assertions
-    face_engine: FaceEngine
-    executor: ThreadPoolExecutor
+    judge: Judge
+    effects: Effects
+    policies: Mapping[Action, ActionPolicy]
 
-    def submit(self, submission: Submission, *, now: datetime) -> LoginReply:
+    def submit(self, submission: Submission, *, now: datetime) -> Reply:
         """Decide one submission and write its audit row.
 
-        Raises Denied, CaptureAgain, Locked, Unavailable, or Malformed for a picture that does not
-        decode; each has been audited by then.
+        Raises Denied, CaptureAgain, Locked, Unavailable, AttemptRefused where a pending change is gone,
+        or Malformed for a picture that does not decode and for what only somebody who passed may be
+        told; each has been audited by then.
         """
-        enrolment = self.accounts.enrolment(submission.claims.username)
-        reservation = self._reserve(submission, enrolment, now)
-        try:
-            verdicts = self._judge(submission, enrolment, now)
-        except RequestRefused as error:
-            # A picture that does not decode is no kiosk's: it stays counted, or guesses were free of limit.
-            if isinstance(error, Unavailable):
-                self.lockouts.release(reservation)
-            self._record(submission, error.reason, {"why": error.why}, now)
-            raise
-        hint = next((verdict.capture_hint for verdict in verdicts if verdict.capture_hint), None)
-        if hint is not None:
-            self.lockouts.release(reservation)
-            self._record(submission, Reason.CAPTURE_AGAIN, _detail(verdicts), now)
-            raise CaptureAgain(hint)
-        if not _is_granted(enrolment, verdicts):
-            self._record(submission, Reason.DENIED, _detail(verdicts, enrolment), now)
+        policy = self.policies[submission.action]
+        case = Case(submission, self._enrolment(submission, policy))
+        reservation = self._reserve(case, policy, now)
+        case = Case(submission, case.enrolment, self._pending(case, policy, now))
+        judged = self._judge(case, policy, reservation, now)
+        if judged.capture_hint is not None:
+            self._release(reservation)
+            self._record(submission, Reason.CAPTURE_AGAIN, judged.detail(), now)
+            raise CaptureAgain(judged.capture_hint)
+        if not _is_granted(case.enrolment, judged):
+            self._record(submission, Reason.DENIED, {**judged.detail(), **_standing(case.enrolment)}, now)
             raise Denied("not all factors passed")
-        return self._grant(submission, verdicts, now)
+        return self._grant(self.effects.order(case, judged, policy), reservation, now)
 
-    def _reserve(self, submission: Submission, enrolment: Enrolment, now: datetime) -> Reservation:
+    def _enrolment(self, submission: Submission, policy: ActionPolicy) -> Enrolment | None:
+        return self.accounts.enrolment(submission.claims.username) if policy.has_account else None
+
+    def _reserve(self, case: Case, policy: ActionPolicy, now: datetime) -> Reservation | None:
+        """Count a failure ahead. A pending change counts its own tries. Raises Locked."""
+        if policy.counting is Counting.TRIES:
+            return None
+        submission, enrolment = case.submission, case.enrolment
         outcome = self.lockouts.reserve(
-            username=submission.claims.username,
+            username=REGISTRATIONS if enrolment is None else submission.claims.username,
             kiosk_id=submission.kiosk.kiosk_id,
-            is_own_kiosk=submission.kiosk.mac_address in enrolment.mac_addresses,
+            is_own_kiosk=enrolment is not None and submission.kiosk.mac_address in enrolment.mac_addresses,
+            is_anywhere=policy.counting is Counting.ANYWHERE,
             now=now,
         )
         if isinstance(outcome, LockedUntil):
@@ -95,99 +82,75 @@ class Authenticator:
             raise Locked(retry_after_s=wait_s)
         return outcome
 
-    def _judge(self, submission: Submission, enrolment: Enrolment, now: datetime) -> tuple[Verdict, ...]:
-        """All verdicts of the action's policy, in its order; the slow pair side by side."""
-        claims = submission.claims
-        bcrypt_check = self.executor.submit(password.verify, claim=claims.password, enrolment=enrolment.password_hash)
-        checks: Mapping[Factor, Callable[[], Verdict]] = {
-            Factor.FACE: partial(self._judge_face, claims.frames, enrolment),
-            Factor.PASSWORD: bcrypt_check.result,
-            Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
-            Factor.DEVICE: partial(
-                device.verify,
-                claim=claims.mac,
-                enrolment=enrolment.mac_addresses,
-                kiosk_mac=submission.kiosk.mac_address,
-            ),
-            Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
-        }
-        factors = POLICY[submission.action].factors
+    def _pending(self, case: Case, policy: ActionPolicy, now: datetime) -> Change | None:
+        """The change that a first code is for, with one of its tries used. Raises AttemptRefused."""
+        if policy.counting is not Counting.TRIES:
+            return None
+        submission = case.submission
+        change = self.changes.take_try(
+            username=submission.claims.username,
+            change_id=submission.claims.change_id,
+            kiosk_id=submission.kiosk.kiosk_id,
+            now=now,
+        )
+        if change is None:
+            why = "no new secret waits here for a first code: it has expired, was replaced, or five codes were wrong"
+            self._record(submission, Reason.START_AGAIN, {"why": why}, now)
+            raise AttemptRefused(why)
+        return change
+
+    def _judge(self, case: Case, policy: ActionPolicy, reservation: Reservation | None, now: datetime) -> Judged:
         try:
-            judged = {factor: _guarded(factor, check) for factor, check in checks.items() if factor in factors}
-        finally:
-            bcrypt_check.cancel()  # where the pictures were refused and it has not begun, nobody needs it
-        return tuple(judged[factor] for factor in factors)
+            return self.judge.judge(case, policy.factors, now)
+        except RequestRefused as error:
+            # A picture that does not decode is no kiosk's: it stays counted, or guesses were free of limit.
+            if isinstance(error, Unavailable):
+                self._release(reservation)
+            self._record(case.submission, error.reason, {"why": error.why}, now)
+            raise
 
-    def _judge_face(self, frames: tuple[bytes, ...], enrolment: Enrolment) -> Verdict:
-        with STAGE_SECONDS.labels("face").time():
-            return face.verify(
-                claim=self.face_engine.observe(frames),
-                enrolment=self._current_template(enrolment),
-                threshold=self.face_engine.threshold,
-                presence_threshold=self.face_engine.presence_threshold,
-            )
-
-    def _current_template(self, enrolment: Enrolment) -> Template:
-        """The template for today's model, made again from the enrolled picture after a model change."""
-        if enrolment.is_decoy or enrolment.template.model == self.face_engine.model:
-            return enrolment.template
-        template = self.face_engine.reembed(self.accounts.face_picture(enrolment.username))
-        self.accounts.store_template(enrolment.username, template)
-        return template
-
-    def _grant(self, submission: Submission, verdicts: tuple[Verdict, ...], now: datetime) -> LoginReply:
-        """Burn the code, clear the counters and write the row, all in one transaction or none."""
-        username, kiosk_id = submission.claims.username, submission.kiosk.kiosk_id
-        issued = self.assertions.issue(username, kiosk_id, submission.attempt.nonce, now)
-        step = next(int(str(v.evidence["step"])) for v in verdicts if v.factor is Factor.TOTP)
+    def _grant(self, order: Order, reservation: Reservation | None, now: datetime) -> Reply:
+        """Carry the effect out and write its row, both in one transaction; where it is refused, the denial's row."""
+        submission, detail = order.submission, order.judged.detail()
         with self.database.transaction() as session:
-            is_granted = self.accounts.burn_totp_step(session, username, step)
-            if is_granted:
-                self.lockouts.clear(session, username, kiosk_id)
-                detail = {**_detail(verdicts), "assertion": issued.jti}
-                self.audit.append(session, _entry(submission, None, detail), now)
+            outcome: Done | RequestRefused
+            try:
+                with session.begin_nested():
+                    outcome = self.effects.carry_out(session, order, now)
+                    if reservation is not None:
+                        self.lockouts.take_back(session, reservation)
+            except EffectRefused as error:
+                outcome = error.refusal
+            if isinstance(outcome, Done):
+                self.audit.append(session, _entry(submission, None, {**detail, **outcome.detail}), now)
             else:
-                detail = {**_detail(verdicts), "why": "the code was used, or the account disabled, meanwhile"}
-                self.audit.append(session, _entry(submission, Reason.DENIED, detail), now)
-        if not is_granted:
-            raise Denied("code used meanwhile")
-        return LoginReply(username=username, granted_at=now, message="Access granted.", assertion=issued.token)
+                self.audit.append(session, _entry(submission, outcome.reason, {**detail, "why": outcome.why}), now)
+        if isinstance(outcome, RequestRefused):
+            raise outcome
+        return outcome.reply
+
+    def _release(self, reservation: Reservation | None) -> None:
+        if reservation is not None:
+            self.lockouts.release(reservation)
 
     def _record(self, submission: Submission, reason: Reason, detail: Mapping[str, object], now: datetime) -> None:
         self.audit.record(_entry(submission, reason, detail), now)
 
 
-def _guarded(factor: Factor, check: Callable[[], Verdict]) -> Verdict:
-    """Run one check; what breaks inside it is a failed verdict with an incident number."""
-    try:
-        return check()
-    except RequestRefused:  # a full queue or a picture that does not decode: nothing was judged
-        raise
-    except Exception as error:  # a factor that breaks must deny, whatever broke
-        incident = report_incident(log, error, factor=factor.value)
-        return Verdict(factor, passed=False, evidence={"incident": incident})
+def _is_granted(enrolment: Enrolment | None, judged: Judged) -> bool:
+    is_live = enrolment is None or (enrolment.enabled and enrolment.face_enabled and not enrolment.is_decoy)
+    return is_live and judged.all_passed
 
 
-def _is_granted(enrolment: Enrolment, verdicts: tuple[Verdict, ...]) -> bool:
-    is_live = enrolment.enabled and enrolment.face_enabled and not enrolment.is_decoy
-    return is_live and bool(verdicts) and all(verdict.passed for verdict in verdicts)
-
-
-def _detail(verdicts: tuple[Verdict, ...], enrolment: Enrolment | None = None) -> dict[str, object]:
-    detail: dict[str, object] = {
-        "verdicts": {verdict.factor.value: {"passed": verdict.passed, **verdict.evidence} for verdict in verdicts}
-    }
-    if enrolment is not None:
-        detail["account"] = _standing(enrolment)
-    return detail
-
-
-def _standing(enrolment: Enrolment) -> str:
+def _standing(enrolment: Enrolment | None) -> dict[str, object]:
+    """What a denial's row says of the account; an action without one has nothing to say."""
+    if enrolment is None:
+        return {}
     if enrolment.is_decoy:
-        return "unknown"
+        return {"account": "unknown"}
     if not enrolment.enabled:
-        return "disabled"
-    return "enabled" if enrolment.face_enabled else "face disabled"
+        return {"account": "disabled"}
+    return {"account": "enabled" if enrolment.face_enabled else "face disabled"}
 
 
 def _entry(submission: Submission, reason: Reason | None, detail: Mapping[str, object]) -> AuditEntry:

@@ -1,29 +1,40 @@
 """The one place where the server's parts are chosen and wired."""
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from auth_server.accounts import Accounts
+from auth_server.admins import Admins
 from auth_server.assertions import Assertions
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.authenticator import Authenticator
+from auth_server.changes import Changes
 from auth_server.checkpoints import Checkpoints
+from auth_server.due_changes import DueChanges
+from auth_server.effects import Effects
 from auth_server.errors import SettingsRefused
 from auth_server.face.calibration import load_calibration
 from auth_server.face.engine import FaceEngine
 from auth_server.face.pipeline import model_name
-from auth_server.housekeeping import Housekeeping
+from auth_server.housekeeping import Chore, Housekeeping
+from auth_server.judging import Judge
 from auth_server.keyring import Keyring
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
+from auth_server.notifications import Notifications
+from auth_server.notifier import Notifier, backend_of
+from auth_server.password_policy import hash_password
+from auth_server.retention import Retention
 from auth_server.row_budget import RowBudget
 from auth_server.services import Services
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings as load_settings
 from auth_server.signature import SignatureCheck
 from auth_server.store.database import Database, open_database
+from auth_server.tickets import Tickets
 from auth_server.timesource import TimeSource
 
 
@@ -65,19 +76,48 @@ class Opened:
     database: Database
     face_engine: FaceEngine
     time: TimeSource
+    hash_password: Callable[[str], bytes] = hash_password
+
+
+def _retention(settings: ServerSettings, database: Database, audit: AuditLog) -> dict[str, Chore]:
+    days = settings.audit.keep_details_days
+    return {} if days is None else {"details": Retention(database, audit, days).run}
 
 
 def wire(settings: ServerSettings, opened: Opened) -> Services:
     """Return one worker's services over what is open."""
     keyring, database, face_engine, time = opened.keyring, opened.database, opened.face_engine, opened.time
-    accounts = Accounts(database, keyring.field, face_engine.model, embedding_size=face_engine.embedding_size)
+    accounts = Accounts(
+        database,
+        keyring.field,
+        face_engine.model,
+        embedding_size=face_engine.embedding_size,
+        make_hash=opened.hash_password,
+    )
     accounts.prepare_decoy()  # now, or the first unknown name would take longer than a known one
     lockouts, audit = Lockouts(database), AuditLog(database)
     kiosks, attempts = Kiosks(database), Attempts(database, new_token)
-    assertions = Assertions(keyring.assertion_key, settings.site)
+    admins, tickets = Admins(database), Tickets(database)
+    changes = Changes(database, keyring.field, new_token)
+    assertions = Assertions(keyring.assertion, settings.site)
     executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
     row_budget = RowBudget()
+    notifications = Notifications(database, is_kept=settings.notify.kind != "none")
+    policies = settings.actions.policies()
+    effects = Effects(
+        site=settings.site,
+        accounts=accounts,
+        admins=admins,
+        tickets=tickets,
+        changes=changes,
+        lockouts=lockouts,
+        notifications=notifications,
+        assertions=assertions,
+        policies=policies,
+        hash_password=opened.hash_password,
+    )
     return Services(
+        site=settings.site,
         database=database,
         accounts=accounts,
         kiosks=kiosks,
@@ -89,20 +129,39 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         authenticator=Authenticator(
             database=database,
             accounts=accounts,
+            changes=changes,
             lockouts=lockouts,
             audit=audit,
-            assertions=assertions,
-            face_engine=face_engine,
-            executor=executor,
+            judge=Judge(
+                database=database,
+                accounts=accounts,
+                admins=admins,
+                tickets=tickets,
+                face_engine=face_engine,
+                executor=executor,
+            ),
+            effects=effects,
+            policies=policies,
         ),
         time=time,
         row_budget=row_budget,
         executor=executor,
+        notifier=Notifier(
+            notifications=notifications, backend=backend_of(settings.notify), site=settings.site, time=time
+        ),
         housekeeping=Housekeeping(
             audit=audit,
-            checkpoints=Checkpoints(settings.store.checkpoints, keyring.audit_key),
-            attempts=attempts,
-            lockouts=lockouts,
+            checkpoints=Checkpoints(settings.store.checkpoints, keyring.audit),
+            chores={
+                "attempts": attempts.prune,
+                "lockouts": lockouts.prune,
+                "changes": changes.prune,
+                "tickets": tickets.prune,
+            },
+            whole_log_chores={
+                "due_changes": DueChanges(database, changes, effects, audit).put_in_force,
+                **_retention(settings, database, audit),
+            },
             row_budget=row_budget,
             time=time,
             every_s=settings.store.checkpoint_every_s,

@@ -22,7 +22,23 @@ class Factor(StrEnum):
     TOTP = "totp"
     FACE = "face"
     DEVICE = "device"
+    """The kiosk is what it says, and one of the person's own."""
+
+    KIOSK = "kiosk"
+    """The kiosk is what it says, whosever it is."""
+
     CLOCK = "clock"
+    PERMISSION = "permission"
+    """An enrolment ticket for this name, or an administrator's secret."""
+
+    NEW_FACE = "new_face"
+    """The new face can be enrolled, and is a live person's."""
+
+    NEW_TOTP = "new_totp"
+    """A first code of the new secret."""
+
+    SUPERVISOR = "supervisor"
+    """Who acts may approve for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,8 @@ class Enrolment:
 
     For an unknown name `accounts` hands out a decoy of the same shape (`is_decoy`), so that the
     same work is done and every factor fails. `totp_last_step` is the newest RFC 6238 time step
-    already used; a code is accepted only for a later one.
+    already used; a code is accepted only for a later one. `factors_changed_at` tells later whether
+    what was compared is still in force.
     """
 
     username: str
@@ -91,18 +108,39 @@ class Enrolment:
     enabled: bool
     face_enabled: bool
     is_decoy: bool = False
+    factors_changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What one submission asserts about its person, device and time; what an action does not ask for is empty."""
+
+    username: str
+    mac: str
+    client_ts_utc: datetime
+    password: str = field(default="", repr=False)
+    totp: str = field(default="", repr=False)
+    frames: tuple[bytes, ...] = field(default=(), repr=False)
+    permission: str = field(default="", repr=False)
+    new_password: str = field(default="", repr=False)
+    new_frames: tuple[bytes, ...] = field(default=(), repr=False)
+    new_totp: str = field(default="", repr=False)
+    change_id: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """What one submission asserts about its person, device and time."""
+class Granted:
+    """Who gave the leave to register: `kind` is `ticket` or `admin`, `by` the administrator's name.
 
-    username: str
-    password: str = field(repr=False)
-    totp: str = field(repr=False)
-    frames: tuple[bytes, ...] = field(repr=False)
-    mac: str
-    client_ts_utc: datetime
+    `ticket_hash` comes with a ticket, and `mac_addresses`, to which the account will be bound in the place
+    of the kiosk at which the person registers.
+    """
+
+    kind: str
+    by: str
+    ticket_hash: str | None = None
+    mac_addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ AuthServerError
 │   └── Unavailable              a part cannot answer now; carries retry_after_s
 ├── PasswordRefused              a new password breaks a rule of the policy; carries the rule
 ├── FaceUnusable                a picture cannot be enrolled; carries its index, the hint and the problem
+├── DeliveryFailed              a notification was not taken; it waits and is tried again
+├── RotationRefused              a key cannot be added, taken into use or retired now
 └── StoreError                   the store cannot be opened, read or written
     └── LogRolledBack            the audit log is not the one that was signed
 """
@@ -51,6 +53,14 @@ class PasswordRefused(AuthServerError):
     def __init__(self, rule: str) -> None:
         super().__init__(rule)
         self.rule = rule
+
+
+class DeliveryFailed(AuthServerError):
+    """The receiver of a notification did not say that it has it."""
+
+
+class RotationRefused(AuthServerError):
+    """A key cannot be added, taken into use or retired now; the message says why and what to do."""
 
 
 class StoreError(AuthServerError):

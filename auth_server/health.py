@@ -48,7 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", b'{"alive":true}')
         elif self.path == "/readyz":
             faults = readiness(self.server.services)
-            body = json.dumps({"ready": not faults, "faults": faults}).encode()
+            warnings = dict(self.server.services.notifier.warnings)
+            body = json.dumps({"ready": not faults, "faults": faults, "warnings": warnings}).encode()
             self._answer(503 if faults else 200, "application/json", body)
         elif self.path == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, _metrics(self.server.services))

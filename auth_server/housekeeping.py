@@ -8,28 +8,33 @@ from threading import Event, Thread
 import structlog
 
 from auth_contract.actions import Reason
-from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
 from auth_server.errors import LogRolledBack, StoreError, Unavailable
 from auth_server.incidents import report_incident
-from auth_server.lockouts import Lockouts
 from auth_server.metrics import INCIDENTS
 from auth_server.row_budget import RowBudget
 from auth_server.timesource import TimeSource
 
 log = structlog.get_logger(__name__)
 
+Chore = Callable[[datetime], object]
+"""Something to be done in each round; it is given the time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """Runs at the start, every `every_s` seconds, and at the end, so that a clean end is checkpointed."""
+    """Runs at the start, every `every_s` seconds, and at the end, so that a clean end is checkpointed.
+
+    `whole_log_chores` rest while the log has a fault: what an older copy of the database holds may have
+    been cancelled since.
+    """
 
     audit: AuditLog
     checkpoints: Checkpoints
-    attempts: Attempts
-    lockouts: Lockouts
+    chores: Mapping[str, Chore]
+    whole_log_chores: Mapping[str, Chore]
     row_budget: RowBudget
     time: TimeSource
     every_s: float
@@ -54,7 +59,7 @@ class Housekeeping:
 
     def start(self) -> None:
         """Look at the log once, then begin the rounds in the background."""
-        self._do("checkpoint", lambda: self._checkpoint(self.time.now()))
+        self._do("checkpoint", self._checkpoint, self.time.now())
         thread = Thread(target=self._rounds, name="housekeeping", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -68,18 +73,17 @@ class Housekeeping:
     def run(self) -> None:
         """One round. A chore that fails is logged, the others are done, and the next round tries again."""
         now = self.time.now()
-        chores: dict[str, Callable[[], object]] = {
-            "strangers": lambda: self._write_unwritten(now),
-            "checkpoint": lambda: self._checkpoint(now),
-            "attempts": lambda: self.attempts.prune(now),
-            "lockouts": lambda: self.lockouts.prune(now),
-        }
-        for name, chore in chores.items():
-            self._do(name, chore)
+        self._do("strangers", self._write_unwritten, now)
+        self._do("checkpoint", self._checkpoint, now)
+        for name, chore in self.chores.items():
+            self._do(name, chore, now)
+        if self.log_fault is None:
+            for name, chore in self.whole_log_chores.items():
+                self._do(name, chore, now)
 
-    def _do(self, name: str, chore: Callable[[], object]) -> None:
+    def _do(self, name: str, chore: Chore, now: datetime) -> None:
         try:
-            chore()
+            chore(now)
         except Exception as error:  # whatever it was, the other chores are done
             INCIDENTS.inc()
             why = {"why": str(error)} if isinstance(error, LogRolledBack) else {}

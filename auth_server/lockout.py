@@ -18,6 +18,10 @@ LONGEST_WAIT_S: Final = 3600
 FORGOTTEN_AFTER_S: Final = 7 * 24 * 3600
 """A counter whose last failure is longer ago counts for no wait any more."""
 
+CLOSED_FOR_S: Final = 365 * 24 * 3600
+"""A count in a row of what can be tried at any kiosk is forgotten after a year without a failure: it is kept
+for names without an account too, or its end would tell which those are, and they must not pile up for good."""
+
 FACE_DISABLED_FROM: Final = 50
 ACCOUNT_DISABLED_FROM: Final = 100
 
@@ -34,11 +38,16 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the counters say. `locked_until` is the first moment at which a try is let in again."""
+    """What the counters say. `locked_until` is the first moment at which a try is let in again.
+
+    `is_closed` shuts what can be tried at any kiosk until an administrator acts, or for a year; logging in
+    stays open.
+    """
 
     locked_until: datetime | None
     face_disabled: bool
     account_disabled: bool
+    is_closed: bool = False
 
 
 def wait_s(failures: int) -> int:
@@ -48,23 +57,36 @@ def wait_s(failures: int) -> int:
     return min(LONGEST_WAIT_S, FIRST_WAIT_S << min(failures - FREE_FAILURES, _LAST_DOUBLING))
 
 
-def is_forgotten(counter: Counter, now: datetime) -> bool:
+def is_forgotten(counter: Counter, now: datetime, after_s: int = FORGOTTEN_AFTER_S) -> bool:
     """Whether waiting begins anew, as if the counter had never been; failures for the caps stay."""
     last = counter.last_failure_at
-    return last is not None and now - last > timedelta(seconds=FORGOTTEN_AFTER_S)
+    return last is not None and now - last > timedelta(seconds=after_s)
 
 
-def decide(pair: Counter, overall: Counter, in_a_row: int) -> Ruling:
-    """Judge a name's counter at one kiosk together with the one over all its own kiosks.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """A name's failures as far as they matter to one try.
 
-    The later lock holds. `in_a_row` are all failures at its own kiosks since the last success, for
-    the caps. Where the kiosk is not the person's own, pass an empty `overall` and 0.
+    `overall` and `in_a_row` are those at the person's own kiosks: empty where this is none of them.
+    `anywhere` and `anywhere_in_a_row` are those of actions that need no own kiosk: empty for others.
     """
-    locks = [lock for counter in (pair, overall) if (lock := _locked_until(counter)) is not None]
+
+    pair: Counter = Counter()
+    overall: Counter = Counter()
+    in_a_row: int = 0
+    anywhere: Counter = Counter()
+    anywhere_in_a_row: int = 0
+
+
+def decide(counters: Counters) -> Ruling:
+    """Judge a name's counters. The latest lock holds; the counts in a row are for the caps."""
+    waits = (counters.pair, counters.overall, counters.anywhere)
+    locks = [lock for counter in waits if (lock := _locked_until(counter)) is not None]
     return Ruling(
         locked_until=max(locks, default=None),
-        face_disabled=in_a_row >= FACE_DISABLED_FROM,
-        account_disabled=in_a_row >= ACCOUNT_DISABLED_FROM,
+        face_disabled=counters.in_a_row >= FACE_DISABLED_FROM,
+        account_disabled=counters.in_a_row >= ACCOUNT_DISABLED_FROM,
+        is_closed=counters.anywhere_in_a_row >= ACCOUNT_DISABLED_FROM,
     )
 
 

@@ -4,27 +4,44 @@ So parallel guesses cannot outrun the limit, and a crash leaves a counted failur
 account has are counted like all others, and what a wait depends on is forgotten alike.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from auth_server.accounts import Accounts
-from auth_server.lockout import FORGOTTEN_AFTER_S, Counter, Ruling, decide, is_forgotten
+from auth_server.lockout import (
+    CLOSED_FOR_S,
+    FORGOTTEN_AFTER_S,
+    LONGEST_WAIT_S,
+    Counter,
+    Counters,
+    Ruling,
+    decide,
+    is_forgotten,
+)
 from auth_server.store.database import Database
-from auth_server.store.models import IN_A_ROW, LOCKOUTS, OVER_ALL, USERS
+from auth_server.store.models import ANYWHERE, ANYWHERE_IN_A_ROW, IN_A_ROW, LOCKOUTS, OVER_ALL, USERS
+from auth_server.store.types import UtcDateTime
 
 CLOCK_STEP_S: Final = 60
 """A last failure further ahead of now than this was counted before the clock was set back; one
 nearer was counted by a request that read the clock later and came first."""
 
+REGISTRATIONS: Final = "*register"
+"""The name under which a kiosk's failed registrations count; no account can have it."""
+
+_WIDE: Final = (OVER_ALL, IN_A_ROW, ANYWHERE, ANYWHERE_IN_A_ROW)
+_IN_A_ROW: Final = (IN_A_ROW, ANYWHERE_IN_A_ROW)
+
 _FOR_NAME = LOCKOUTS.c.username == bindparam("name")
 _ONE = (_FOR_NAME, LOCKOUTS.c.kiosk_id == bindparam("place"))
 _COUNTERS = select(
     LOCKOUTS.c.kiosk_id, LOCKOUTS.c.failures, LOCKOUTS.c.first_failure_at, LOCKOUTS.c.last_failure_at
-).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
+).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), *_WIDE]))
 _FIRST = insert(LOCKOUTS)
 _COUNT = update(LOCKOUTS).where(*_ONE).values(failures=LOCKOUTS.c.failures + 1, last_failure_at=bindparam("last"))
 _MEND_CLOCK = (
@@ -38,7 +55,8 @@ _RELEASE = (
     .values(
         failures=LOCKOUTS.c.failures - 1,
         last_failure_at=case(
-            (LOCKOUTS.c.last_failure_at == bindparam("counted_at"), bindparam("previous")),
+            # Without its type it would be stored in another form, which does not sort as time does.
+            (LOCKOUTS.c.last_failure_at == bindparam("counted_at"), bindparam("previous", type_=UtcDateTime())),
             else_=LOCKOUTS.c.last_failure_at,
         ),
     )
@@ -47,9 +65,14 @@ _DROP_EMPTY = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.failures <= 0)
 _CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
 _CLEAR_ALL = delete(LOCKOUTS).where(_FOR_NAME)
 _FORGET = delete(LOCKOUTS).where(*_ONE)
+_HAS_NO_ACCOUNT = LOCKOUTS.c.username.not_in(select(USERS.c.username))
+_IS_OLD = LOCKOUTS.c.last_failure_at < bindparam("before")
 _PRUNE = delete(LOCKOUTS).where(
-    LOCKOUTS.c.last_failure_at < bindparam("before"),
-    or_(LOCKOUTS.c.kiosk_id != IN_A_ROW, LOCKOUTS.c.username.not_in(select(USERS.c.username))),
+    or_(
+        and_(_IS_OLD, LOCKOUTS.c.kiosk_id.not_in(_IN_A_ROW)),
+        and_(_IS_OLD, LOCKOUTS.c.kiosk_id == IN_A_ROW, _HAS_NO_ACCOUNT),
+        and_(LOCKOUTS.c.kiosk_id == ANYWHERE_IN_A_ROW, LOCKOUTS.c.last_failure_at < bindparam("long_before")),
+    )
 )
 _NOBODY: Final = Counter()
 
@@ -97,49 +120,54 @@ class Lockouts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, *, username: str, kiosk_id: str, is_own_kiosk: bool, now: datetime) -> Reservation | LockedUntil:
+    def reserve(
+        self, *, username: str, kiosk_id: str, is_own_kiosk: bool, now: datetime, is_anywhere: bool = False
+    ) -> Reservation | LockedUntil:
         """Count one failure ahead of its judgement, unless the name must wait.
 
         At a kiosk that is not the person's own only that pair is counted and looked at, so that
         failures there neither lock the person elsewhere nor tell whether the account exists.
+        What may be tried `is_anywhere` counts over all of those too, for itself: else each kiosk of a
+        site would bring five guesses more. Failures there keep nobody from cancelling at the own kiosk.
         """
         with self._database.transaction() as session:
             stored = _read(session.connection(), username, kiosk_id, now)
-            pair = stored.get(kiosk_id)
-            overall = stored.get(OVER_ALL) if is_own_kiosk else None
-            in_a_row = stored.get(IN_A_ROW) if is_own_kiosk else None
-            ruling = decide(_counter(pair), _counter(overall), _counter(in_a_row).failures)
+            places = _places(kiosk_id, is_own_kiosk=is_own_kiosk, is_anywhere=is_anywhere)
+            ruling = decide(_counters(kiosk_id, {place: stored.get(place) for place in places}))
             if ruling.face_disabled:
                 Accounts.disable_face(session, username)
             if ruling.account_disabled:
                 Accounts.disable(session, username)
+            if ruling.is_closed:
+                return LockedUntil(now + timedelta(seconds=LONGEST_WAIT_S), ruling)
             if ruling.locked_until is not None and now < ruling.locked_until:
                 return LockedUntil(ruling.locked_until, ruling)
-            places = {kiosk_id: pair}
-            if is_own_kiosk:
-                places |= {OVER_ALL: overall, IN_A_ROW: in_a_row}
-            counted = tuple(
-                _count(session.connection(), username, place, known, now) for place, known in places.items()
-            )
+            connection = session.connection()
+            counted = tuple(_count(connection, username, place, stored.get(place), now) for place in places)
         return Reservation(username=username, counted_at=now, counted=counted, ruling=ruling)
 
     def release(self, reservation: Reservation) -> None:
-        """Take the counted failure back: the submission could not be judged.
+        """Take the counted failure back: the submission could not be judged."""
+        with self._database.transaction() as session:
+            self.take_back(session, reservation)
+
+    @staticmethod
+    def take_back(session: Session, reservation: Reservation) -> None:
+        """Take the counted failure back in the caller's transaction: it was none, and those before it stay.
 
         A counter that was cleared since is left alone.
         """
-        with self._database.transaction() as session:
-            connection = session.connection()
-            for counted in reservation.counted:
-                values = {
-                    "name": reservation.username,
-                    "place": counted.kiosk_id,
-                    "first": counted.first,
-                    "counted_at": reservation.counted_at,
-                    "previous": counted.previous,
-                }
-                connection.execute(_RELEASE, values)
-            connection.execute(_DROP_EMPTY, {"name": reservation.username})
+        connection = session.connection()
+        for counted in reservation.counted:
+            values = {
+                "name": reservation.username,
+                "place": counted.kiosk_id,
+                "first": counted.first,
+                "counted_at": reservation.counted_at,
+                "previous": counted.previous,
+            }
+            connection.execute(_RELEASE, values)
+        connection.execute(_DROP_EMPTY, {"name": reservation.username})
 
     def clear(self, session: Session, username: str, kiosk_id: str) -> None:
         """Forget a name's failures at this kiosk and over all: it has just got in there."""
@@ -155,17 +183,37 @@ class Lockouts:
             return Accounts.enable(session, username)
 
     def prune(self, now: datetime) -> int:
-        """Forget counters a week after the last failure, save an account's for the caps; returns how many.
+        """Forget counters a week after the last failure, save those for the caps; returns how many.
 
         No answer depends on when it runs, because `reserve` takes such counters for forgotten.
         """
         with self._database.transaction() as session:
-            before = now - timedelta(seconds=FORGOTTEN_AFTER_S)
-            return session.connection().execute(_PRUNE, {"before": before}).rowcount
+            before, long_before = (now - timedelta(seconds=age) for age in (FORGOTTEN_AFTER_S, CLOSED_FOR_S))
+            return session.connection().execute(_PRUNE, {"before": before, "long_before": long_before}).rowcount
 
 
-def _counter(stored: _Stored | None) -> Counter:
-    return stored.counter if stored else _NOBODY
+def is_over(place: str, counter: Counter, now: datetime) -> bool:
+    """Whether a counter at this place, or these places, is taken for forgotten."""
+    if place == IN_A_ROW:
+        return False  # only a name with an account is counted there
+    return is_forgotten(counter, now, CLOSED_FOR_S if place == ANYWHERE_IN_A_ROW else FORGOTTEN_AFTER_S)
+
+
+def _places(kiosk_id: str, *, is_own_kiosk: bool, is_anywhere: bool) -> tuple[str, ...]:
+    own = (OVER_ALL, IN_A_ROW) if is_own_kiosk else ()
+    wide = (ANYWHERE, ANYWHERE_IN_A_ROW) if is_anywhere and not is_own_kiosk else ()
+    return (kiosk_id, *own, *wide)
+
+
+def _counters(kiosk_id: str, stored: Mapping[str, _Stored | None]) -> Counters:
+    found = {place: known.counter for place, known in stored.items() if known is not None}
+    return Counters(
+        pair=found.get(kiosk_id, _NOBODY),
+        overall=found.get(OVER_ALL, _NOBODY),
+        in_a_row=found.get(IN_A_ROW, _NOBODY).failures,
+        anywhere=found.get(ANYWHERE, _NOBODY),
+        anywhere_in_a_row=found.get(ANYWHERE_IN_A_ROW, _NOBODY).failures,
+    )
 
 
 def _read(connection: Connection, username: str, kiosk_id: str, now: datetime) -> dict[str, _Stored]:
@@ -177,7 +225,7 @@ def _read(connection: Connection, username: str, kiosk_id: str, now: datetime) -
     stored = {}
     for place, failures, first, last in rows:
         counter = Counter(failures, now if last > latest else last)
-        if place != IN_A_ROW and is_forgotten(counter, now):
+        if is_over(place, counter, now):
             connection.execute(_FORGET, {"name": username, "place": place})
         else:
             stored[place] = _Stored(counter, first)

@@ -35,6 +35,8 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Its warnings quote whole URLs, and what was answered.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class GunicornLogger(Logger):

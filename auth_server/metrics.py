@@ -17,6 +17,13 @@ CLOCK_OFFSET = Gauge(
     "fourauth_clock_offset_seconds", "Offset found by the last cross-check", multiprocess_mode="mostrecent"
 )
 UNWRITTEN_ROWS = Counter("fourauth_unwritten_rows", "Refusals of strangers that were counted instead of written")
+NOTIFICATIONS_SENT = Counter("fourauth_notifications", "Deliveries of notifications by what came of them", ["outcome"])
+NOTIFICATIONS_WAITING = Gauge(
+    "fourauth_notifications_waiting", "Notifications that wait to be delivered", multiprocess_mode="mostrecent"
+)
+NOTIFICATIONS_OVERDUE = Gauge(
+    "fourauth_notifications_overdue", "Those tried in vain for three days", multiprocess_mode="mostrecent"
+)
 
 
 def count_outcome(action: str, reply: Any) -> None:

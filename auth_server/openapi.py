@@ -7,21 +7,37 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from auth_contract import paths, signing
+from auth_contract.actions import Action
 from auth_contract.messages import (
+    SUBMISSIONS,
     AttemptReply,
     AttemptRequest,
+    ChangeReply,
     ErrorReply,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
-    LoginRequest,
     WireModel,
 )
 from auth_server.signature_form import HEADER_MAX_CHARS
 
+_SUMMARIES = {
+    Action.LOGIN: "Log in",
+    Action.REGISTER: "Register with an administrator's permission",
+    Action.RECOVER_TOTP: "Ask for a new TOTP secret",
+    Action.RECOVER_PASSWORD: "Set a new password",
+    Action.RECOVER_FACE: "Enrol the face anew",
+    Action.UPDATE_MAC: "Bind the account to this kiosk",
+    Action.CONFIRM: "Confirm a new TOTP secret by its first code",
+    Action.APPROVE: "Approve somebody's change as a supervisor",
+    Action.CANCEL: "Cancel one's own pending change",
+}
 _POSTS: tuple[tuple[str, str, type[WireModel], type[WireModel]], ...] = (
     (paths.ATTEMPTS, "Open an attempt", AttemptRequest, AttemptReply),
-    (paths.LOGIN, "Log in", LoginRequest, LoginReply),
+    *(
+        (path, _SUMMARIES[action], SUBMISSIONS[action], LoginReply if action is Action.LOGIN else ChangeReply)
+        for action, path in paths.SUBMISSION.items()
+    ),
     (paths.HEARTBEAT, "Report that a kiosk is alive", HeartbeatRequest, HeartbeatReply),
 )
 _GETS = (

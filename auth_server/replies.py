@@ -1,10 +1,12 @@
 """The sentences a person reads, one for each reason and hint, and nothing that names a factor."""
 
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from auth_contract.actions import CaptureHint, Reason
-from auth_contract.messages import ErrorReply
+from auth_contract.actions import Action, CaptureHint, Need, Reason
+from auth_contract.messages import ErrorReply, PendingChange
+from auth_server.changes import Glance
 from auth_server.errors import CaptureAgain, Locked, Malformed, RequestRefused, Unavailable
 
 SENTENCES: Final = MappingProxyType(
@@ -29,6 +31,54 @@ HINTS: Final = MappingProxyType(
         CaptureHint.BLURRED: "The picture is blurred. Please hold still.",
     }
 )
+
+
+IN_FORCE: Final = MappingProxyType(
+    {
+        Action.REGISTER: "You are registered. You can log in now.",
+        Action.RECOVER_TOTP: "Your new authenticator entry is in force. The old one is dead: delete it.",
+        Action.RECOVER_PASSWORD: "Your new password is in force.",
+        Action.RECOVER_FACE: "Your new face pictures are in force.",
+        Action.UPDATE_MAC: "Your account is bound to this kiosk now, and to no other.",
+        Action.APPROVE: "Approved.",
+        Action.CANCEL: "The change is cancelled. Nothing of yours was changed.",
+    }
+)
+"""What a person reads when it is done."""
+
+_NOUNS: Final = MappingProxyType(
+    {
+        Action.RECOVER_TOTP: "a new authenticator entry",
+        Action.RECOVER_PASSWORD: "a new password",
+        Action.RECOVER_FACE: "a new face",
+        Action.UPDATE_MAC: "another kiosk",
+    }
+)
+
+
+def change_sentence(action: Action, pending: PendingChange | None) -> str:
+    """What a person reads after a granted action: that it is done, or what comes next."""
+    if pending is None:
+        return IN_FORCE[action]
+    if Need.CODE in pending.needs:
+        return "Scan the picture with your authenticator app, then type the six digits that it shows."
+    if Need.APPROVAL in pending.needs:
+        return f"A supervisor has to approve this at another kiosk before {_clock(pending.expires_at)}."
+    return f"This is in force from {_clock(pending.expires_at)} on. Until then it can be cancelled at any kiosk."
+
+
+def login_sentence(pending: Glance | None) -> str:
+    """What a person who got in reads; somebody else's recovery in their name must not go unseen."""
+    if pending is None or pending.is_code_needed or pending.action not in _NOUNS:
+        return "Access granted."
+    return (
+        f"Access granted. At kiosk {pending.kiosk_id} {_NOUNS[pending.action]} was asked for in your name: "
+        "if that was not you, cancel it now."
+    )
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def refusal(error: RequestRefused) -> ErrorReply:

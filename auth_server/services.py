@@ -11,6 +11,7 @@ from auth_server.authenticator import Authenticator
 from auth_server.face.engine import FaceEngine
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
+from auth_server.notifier import Notifier
 from auth_server.row_budget import RowBudget
 from auth_server.signature import SignatureCheck
 from auth_server.store.database import Database
@@ -21,6 +22,7 @@ from auth_server.timesource import TimeSource
 class Services:
     """The parts of one worker, wired by `bootstrap.build`."""
 
+    site: str
     database: Database
     accounts: Accounts
     kiosks: Kiosks
@@ -34,10 +36,12 @@ class Services:
     row_budget: RowBudget
     executor: ThreadPoolExecutor
     housekeeping: Housekeeping
+    notifier: Notifier
 
     def close(self) -> None:
         """Stop the background work, with a last checkpoint, and let go of the store."""
         self.housekeeping.stop()
+        self.notifier.stop()
         self.time.stop()
         self.executor.shutdown(wait=True)
         self.database.close()

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from auth_contract.limits import CLOCK_SKEW_MAX_S
+from auth_server.action_settings import ActionsSettings
 
 
 class _Section(BaseModel):
@@ -80,6 +82,78 @@ class TimeSettings(_Section):
         return self
 
 
+def _program(argv: tuple[str, ...]) -> tuple[str, ...]:
+    if not argv[0].startswith("/"):
+        raise ValueError(f"argv[0] = {argv[0]!r}: name the program by its whole path, because no shell looks for it")
+    if any("\0" in word for word in argv):
+        raise ValueError("argv: no argument may hold a NUL")
+    return argv
+
+
+def _webhook_url(url: str) -> str:
+    parts = urlsplit(url)
+    is_safe = parts.scheme == "https" or _is_this_machine(parts)
+    if not is_safe or not parts.hostname or parts.username is not None or parts.fragment or not url.isprintable():
+        raise ValueError("url: https with a host, without user, password and #; http is for 127.0.0.1 in development")
+    return url
+
+
+def _is_this_machine(parts: SplitResult) -> bool:
+    return parts.scheme == "http" and parts.hostname == "127.0.0.1"
+
+
+class NoNotify(_Section):
+    """Nobody is told; notifications are not kept."""
+
+    kind: Literal["none"] = "none"
+
+
+class CommandNotify(_Section):
+    """A program of the site's gets each notification as JSON on standard input; exit 0 says that it has it."""
+
+    kind: Literal["command"]
+    argv: Annotated[tuple[str, ...], AfterValidator(_program)] = Field(
+        min_length=1, max_length=64, description="The program's whole path and its arguments; no shell reads them"
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Then it is killed with all that it started")
+
+
+class WebhookNotify(_Section):
+    """A server of the site's gets each notification as a POST of JSON; a status 200 to 299 says that it has it."""
+
+    kind: Literal["webhook"]
+    url: Annotated[str, AfterValidator(_webhook_url)] = Field(max_length=2000)
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="For all of one delivery")
+    secret_file: Path | None = Field(default=None, description="Mode 0600; signs each body: X-4Auth-Signature")
+    ca_file: Path | None = Field(default=None, description="PEM; trusted in the place of the public authorities")
+    certificate_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the one certificate to trust, whoever issued it"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_trust(self) -> "WebhookNotify":
+        if self.ca_file is not None and self.certificate_sha256 is not None:
+            raise ValueError("ca_file and certificate_sha256: name one, because the second would go unused")
+        return self
+
+
+NotifySettings = Annotated[NoNotify | CommandNotify | WebhookNotify, Field(discriminator="kind")]
+
+
+class AuditSettings(_Section):
+    """How long the audit log keeps more than its hashes."""
+
+    keep_details_days: int | None = Field(
+        default=None, ge=1, le=36_500, description="After so many days a row's details are erased; never when left out"
+    )
+
+
+class AdministrationSettings(_Section):
+    """How administrators use `4auth-provision`."""
+
+    require_name: bool = Field(default=False, description="Whether each command needs --as NAME and the secret")
+
+
 class ServerSettings(_Section):
     """One 4Auth server."""
 
@@ -90,6 +164,10 @@ class ServerSettings(_Section):
     store: StoreSettings
     face: FaceSettings
     time: TimeSettings = TimeSettings()
+    actions: ActionsSettings = ActionsSettings()
+    notify: NotifySettings = NoNotify()
+    administration: AdministrationSettings = AdministrationSettings()
+    audit: AuditSettings = AuditSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -105,4 +183,11 @@ class ServerSettings(_Section):
     def _production_is_safe(self) -> "ServerSettings":
         if self.environment == "production" and self.face.presence == "off":
             raise ValueError('face.presence = "off" lets a photograph pass; it needs environment = "development"')
+        return self
+
+    @model_validator(mode="after")
+    def _production_notifies_over_tls(self) -> "ServerSettings":
+        is_plain = isinstance(self.notify, WebhookNotify) and _is_this_machine(urlsplit(self.notify.url))
+        if self.environment == "production" and is_plain:
+            raise ValueError('notify.url over http can be read on its way; it needs environment = "development"')
         return self

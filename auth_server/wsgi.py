@@ -125,15 +125,17 @@ def _check_start(settings: "ServerSettings") -> None:
     from auth_server.face import engine, models
     from auth_server.key_files import read_key_file
     from auth_server.keyring import Keyring
+    from auth_server.notifier import backend_of
     from auth_server.store.database import open_database
     from auth_server.tls import server_context
 
     bootstrap.refuse_loose_threshold(settings)
     keyring = Keyring.load(settings.store.keys)
     with closing(open_database(settings.store.database, keyring)) as database:
-        check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit_key))
+        check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit))
     models.check(settings.face.models)
     engine.check(settings.face)
+    backend_of(settings.notify)
     read_key_file(settings.listen.tls_key)
     try:
         server_context(settings.listen.tls_certificate, settings.listen.tls_key, handshake_timeout_s=1)
@@ -182,6 +184,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
                 # gunicorn prints this one without a traceback, and its master ends instead of trying again.
                 raise AppImportError(f"4auth-server: {error}") from error
             services.housekeeping.start()
+            services.notifier.start()
             gc.freeze()  # what was built so far stays: no collection need look at it again
             return create_app(services)
 

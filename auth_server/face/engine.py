@@ -109,7 +109,8 @@ class FaceEngine:
         if stranger is not None:
             raise FaceUnusable(stranger, CaptureHint.SEVERAL_FACES, "it shows somebody else than the other pictures")
         best = max(looks, key=lambda look: float(look.embedding @ fused))
-        return EnrolledFace(self._template(fused), _png(best.chip))
+        presence, evidence = self._evidence(looks, float(distances.max()))
+        return EnrolledFace(self._template(fused), _png(best.chip), presence, evidence)
 
     def reembed(self, picture_png: bytes) -> Template:
         """Return the template of an enrolled picture under the model in use now.
@@ -159,15 +160,7 @@ class FaceEngine:
     def _judgement(self, looks: Sequence[_Look]) -> Observation:
         fused, distances = _fuse(looks)
         spread = float(distances.max())
-        scores = [look.presence for look in looks if look.presence is not None]
-        presence = float(np.mean(scores)) if scores else None
-        evidence: Evidence = {
-            "frames": len(looks),
-            "model": self.model,
-            "spread": round(spread, 4),
-            "presence": None if presence is None else round(presence, 4),
-            "face_height_px": round(min(look.face.height for look in looks)),
-        }
+        presence, evidence = self._evidence(looks, spread)
         return Observation(
             template=self._template(fused),
             capture_hint=None,
@@ -175,6 +168,18 @@ class FaceEngine:
             is_one_person=spread <= self._one_person_max,
             evidence=evidence,
         )
+
+    def _evidence(self, looks: Sequence[_Look], spread: float) -> tuple[float | None, Evidence]:
+        """The mean presence of the looks, and what an auditor may know of them."""
+        scores = [look.presence for look in looks if look.presence is not None]
+        presence = float(np.mean(scores)) if scores else None
+        return presence, {
+            "frames": len(looks),
+            "model": self.model,
+            "spread": round(spread, 4),
+            "presence": None if presence is None else round(presence, 4),
+            "face_height_px": round(min(look.face.height for look in looks)),
+        }
 
     def _template(self, embedding: Embedding) -> Template:
         return Template(self.model, embedding.astype("<f4").tobytes())

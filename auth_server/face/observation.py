@@ -27,7 +27,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledFace:
-    """A face to be stored: its template, and the aligned picture to re-embed it from, as PNG."""
+    """A face to be stored: its template, and the aligned picture to re-embed it from, as PNG.
+
+    `presence` and `evidence` are as in an observation.
+    """
 
     template: Template = field(repr=False)
     picture_png: bytes = field(repr=False)
+    presence: float | None = None
+    evidence: Evidence = field(default_factory=dict)

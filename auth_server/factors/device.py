@@ -30,5 +30,17 @@ def verify(*, claim: str, enrolment: frozenset[str], kiosk_mac: str) -> Verdict:
     )
 
 
+def verify_kiosk(*, claim: str, kiosk_mac: str) -> Verdict:
+    """Accept a MAC that is the signing kiosk's registered one, whosever kiosk it is.
+
+    Evidence: `is_kiosks_own`. An empty or malformed MAC, on either side, matches nothing.
+    """
+    try:
+        is_kiosks_own = _same(canonical_mac(claim).encode(), kiosk_mac)
+    except ValueError:
+        return Verdict(Factor.KIOSK, passed=False, evidence={"problem": "the claim is not a MAC address"})
+    return Verdict(Factor.KIOSK, passed=is_kiosks_own, evidence={"is_kiosks_own": is_kiosks_own})
+
+
 def _same(mac: bytes, other: str) -> bool:
     return hmac.compare_digest(mac, other.encode("utf-8", "surrogatepass"))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from auth_contract.actions import CaptureHint
 from auth_server.domain import Factor, Template, Verdict
-from auth_server.face.observation import Observation
+from auth_server.face.observation import EnrolledFace, Observation
 
 
 def verify(*, claim: Observation, enrolment: Template, threshold: float, presence_threshold: float | None) -> Verdict:
@@ -33,6 +34,21 @@ def verify(*, claim: Observation, enrolment: Template, threshold: float, presenc
         # Written so that a NaN, which compares false with everything, fails.
         passed=distance <= threshold and is_present and claim.is_one_person,
         evidence=evidence | {"distance": round(distance, 4)},
+    )
+
+
+def verify_new(*, claim: EnrolledFace | CaptureHint, presence_threshold: float | None) -> Verdict:
+    """Accept a face that could be enrolled and is a real person's; pictures that could not fail with their hint.
+
+    Evidence: the enrolment's own, and `presence_threshold`.
+    """
+    if isinstance(claim, CaptureHint):
+        return Verdict(Factor.NEW_FACE, passed=False, capture_hint=claim)
+    is_present = presence_threshold is None or (claim.presence is not None and claim.presence >= presence_threshold)
+    return Verdict(
+        Factor.NEW_FACE,
+        passed=is_present,
+        evidence={**claim.evidence, "presence_threshold": presence_threshold},
     )
 
 

@@ -4,14 +4,16 @@ import dataclasses
 import math
 import struct
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import bcrypt
 import pyotp
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
+from sqlalchemy import event
 
 from auth_server.accounts import Account, Accounts, NewAccount, _decoy_hash
-from auth_server.domain import Template
+from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher, Keyring
 from auth_server.password_policy import BCRYPT_COST
@@ -129,17 +131,39 @@ class TestDecoy:
         assert _decoy_hash.cache_info().misses == 1
 
     def test_it_costs_the_same_statements_and_decryptions(
-        self, database: Database, keyring: Keyring, new_account: NewAccount, now: datetime
+        self,
+        accounts: Accounts,
+        database: Database,
+        new_account: NewAccount,
+        now: datetime,
+        monkeypatch: pytest.MonkeyPatch,
     ):
-        cipher = _CountingCipher(keyring.field)
-        accounts = Accounts(database, cipher, "4auth")
         accounts.add(new_account, now)
-        opened = []
+        costs: list[list[str]] = []
+        decrypt = MultiFernet.decrypt
+        monkeypatch.setattr(
+            MultiFernet, "decrypt", lambda ring, token: costs[-1].append("decryption") or decrypt(ring, token)
+        )
+        event.listen(database.engine, "before_cursor_execute", lambda *execution: costs[-1].append(execution[2]))
         for name in ("alice", "nobody"):
-            cipher.opened.clear()
+            costs.append([])
             accounts.enrolment(name)
-            opened.append(list(cipher.opened))
-        assert opened[0] == opened[1] == ["totp_secret_enc", "face_template_enc"]
+        assert costs[0] == costs[1]
+        assert costs[0].count("decryption") == 3 and len(costs[0]) == 5
+
+    def test_it_is_made_anew_when_the_key_that_sealed_it_was_retired(
+        self, database: Database, new_account: NewAccount, now: datetime
+    ):
+        """Else an unknown name would break after a rotation, and so tell that it is unknown."""
+        ring = _Ring([Fernet.generate_key()])
+        accounts = Accounts(database, ring, "4auth")
+        accounts.add(new_account, now)
+        before = accounts.enrolment("nobody")
+        ring.keys = [Fernet.generate_key()]
+        after = accounts.enrolment("nobody")
+        assert after == before
+        with pytest.raises(StoreError, match="sealed by another key"):
+            accounts.enrolment("alice")
 
     def test_two_servers_do_not_share_a_decoy(self, database: Database, keyring: Keyring, accounts: Accounts):
         other = Accounts(database, keyring.field, "4auth").enrolment("nobody")
@@ -147,17 +171,20 @@ class TestDecoy:
         assert other.template != accounts.enrolment("nobody").template
 
 
-class _CountingCipher(FieldCipher):
-    def __init__(self, cipher: FieldCipher) -> None:
-        self._ring = cipher._ring
-        self.opened: list[str] = []
+class _Ring(FieldCipher):
+    """A cipher whose keys are changed while it is in use."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self.keys = keys
+
+    def seal(self, table: str, column: str, row: str, plaintext: bytes) -> bytes:
+        return FieldCipher(self.keys).seal(table, column, row, plaintext)
 
     def open(self, table: str, column: str, row: str, token: bytes) -> bytes:
-        self.opened.append(column)
-        return super().open(table, column, row, token)
+        return FieldCipher(self.keys).open(table, column, row, token)
 
 
-class TestBurnTotpStep:
+class TestSpend:
     """A code's time step is used up by the one statement that lets it pass."""
 
     @pytest.mark.parametrize(("step", "is_burnt"), [(99, False), (100, False), (101, True), (10**9, True)])
@@ -166,13 +193,42 @@ class TestBurnTotpStep:
     ):
         accounts.add(new_account, now)
         with database.transaction() as session:
-            assert accounts.burn_totp_step(session, "alice", step) is is_burnt
-            assert accounts.burn_totp_step(session, "alice", step) is False
+            assert accounts.spend(session, "alice", step=step, opened_at=now, now=now) is is_burnt
+            assert accounts.spend(session, "alice", step=step, opened_at=now, now=now) is False
         assert accounts.enrolment("alice").totp_last_step == (step if is_burnt else 100)
 
-    def test_nobody_has_no_step(self, accounts: Accounts, database: Database):
+    def test_nobody_has_no_step(self, accounts: Accounts, database: Database, now: datetime):
         with database.transaction() as session:
-            assert accounts.burn_totp_step(session, "nobody", 1) is False
+            assert accounts.spend(session, "nobody", step=1, opened_at=now, now=now) is False
+
+    def test_without_a_step_it_only_looks(
+        self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime
+    ):
+        accounts.add(new_account, now)
+        with database.transaction() as session:
+            assert accounts.spend(session, "alice", step=None, opened_at=now, now=now)
+            assert not accounts.spend(session, "nobody", step=None, opened_at=now, now=now)
+        assert accounts.enrolment("alice").totp_last_step == 100
+
+    @pytest.mark.parametrize("step", [None, 101])
+    @pytest.mark.parametrize(
+        ("opened_s", "now_s", "is_granted"),
+        [
+            (-1, 0, False),  # opened before the change
+            (0, 0, True),
+            (1, 1, True),
+            (-90, -60, False),  # the change was noted by a request that read the clock a minute later
+            (-90, -61, True),  # beyond that the clock was set back: waiting for it would lock the person out
+        ],
+    )
+    def test_an_attempt_that_was_opened_before_a_factor_changed_gets_nothing(
+        self, accounts, database, new_account, now, step, opened_s, now_s, is_granted
+    ):
+        accounts.add(new_account, now - timedelta(days=1))
+        with database.transaction() as session:
+            assert accounts.replace_password(session, "alice", b"another hash", now)
+            moments = {"opened_at": now + timedelta(seconds=opened_s), "now": now + timedelta(seconds=now_s)}
+            assert accounts.spend(session, "alice", step=step, **moments) is is_granted
 
     @pytest.mark.parametrize("standing", ["disabled", "face disabled"])
     def test_an_account_disabled_meanwhile_is_not_let_in(
@@ -181,14 +237,14 @@ class TestBurnTotpStep:
         accounts.add(new_account, now)
         with database.transaction() as session:
             (accounts.disable if standing == "disabled" else accounts.disable_face)(session, "alice")
-            assert accounts.burn_totp_step(session, "alice", 101) is False
+            assert accounts.spend(session, "alice", step=101, opened_at=now, now=now) is False
 
     def test_a_step_is_burnt_only_if_the_transaction_commits(
         self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime
     ):
         accounts.add(new_account, now)
         with pytest.raises(RuntimeError), database.transaction() as session:
-            accounts.burn_totp_step(session, "alice", 101)
+            accounts.spend(session, "alice", step=101, opened_at=now, now=now)
             raise RuntimeError
         assert accounts.enrolment("alice").totp_last_step == 100
 
@@ -208,7 +264,7 @@ accounts = Accounts(database, keyring.field, "4auth")
 wait_for_all()
 def work(_):
     with database.transaction() as session:
-        return accounts.burn_totp_step(session, "alice", 101)
+        return accounts.spend(session, "alice", step=101, opened_at=now, now=now)
 for won in in_threads(10, work):
     print(won)
 """,
@@ -247,3 +303,84 @@ def test_a_template_is_replaced_with_its_model(accounts: Accounts, new_account: 
         accounts.store_template("nobody", Template("next", b""))
     with pytest.raises(StoreError, match="nobody"):
         accounts.face_picture("nobody")
+
+
+class TestReplace:
+    """One factor takes the place of another; the others stay, and so does what was used up."""
+
+    def test_a_password(self, accounts: Accounts, database: Database, new_account: NewAccount, now: datetime):
+        before = _added(accounts, new_account, now)
+        with database.transaction() as session:
+            assert accounts.replace_password(session, "alice", b"$2b$12$new", now)
+        assert accounts.enrolment("alice") == dataclasses.replace(before, password_hash=b"$2b$12$new")
+
+    @pytest.mark.parametrize(("step", "last"), [(99, 100), (100, 100), (101, 101)])
+    def test_a_second_factor_and_a_used_step_stays_used(self, accounts, database, new_account, now, step, last):
+        before = _added(accounts, new_account, now)
+        with database.transaction() as session:
+            assert accounts.replace_totp(session, "alice", "KRSXG5CTMVRXEZLU", step, now)
+        changed = dataclasses.replace(before, totp_secret="KRSXG5CTMVRXEZLU", totp_last_step=last)
+        assert accounts.enrolment("alice") == changed
+
+    def test_a_face_with_its_picture(self, accounts, database, new_account, now):
+        before = _added(accounts, new_account, now)
+        with database.transaction() as session:
+            assert accounts.replace_face(session, "alice", Template("next", b"\0" * 8), b"new picture", now)
+        assert accounts.enrolment("alice") == dataclasses.replace(before, template=Template("next", b"\0" * 8))
+        assert accounts.face_picture("alice") == b"new picture"
+
+    def test_devices(self, accounts, database, new_account, now):
+        before = _added(accounts, new_account, now)
+        with database.transaction() as session:
+            assert accounts.replace_devices(session, "alice", ["02-00-5E-10-00-09"], now)
+        assert accounts.enrolment("alice") == dataclasses.replace(before, mac_addresses={"02:00:5e:10:00:09"})
+
+    def test_nobody_has_nothing_to_replace(self, accounts, database, now):
+        with database.transaction() as session:
+            assert not accounts.replace_password(session, "nobody", b"hash", now)
+            assert not accounts.replace_totp(session, "nobody", "SECRET", 1, now)
+            assert not accounts.replace_face(session, "nobody", Template("4auth", b""), b"", now)
+            assert not accounts.replace_devices(session, "nobody", MACS, now)
+
+    def test_nothing_is_replaced_when_the_transaction_does_not_commit(self, accounts, database, new_account, now):
+        before = _added(accounts, new_account, now)
+        with pytest.raises(RuntimeError), database.transaction() as session:
+            accounts.replace_totp(session, "alice", "KRSXG5CTMVRXEZLU", 101, now)
+            accounts.replace_password(session, "alice", b"new", now)
+            raise RuntimeError
+        assert accounts.enrolment("alice") == before
+
+
+class TestDevices:
+    """An account may be bound to several kiosks."""
+
+    def test_bind_and_unbind(self, accounts: Accounts, new_account: NewAccount, now: datetime):
+        accounts.add(new_account, now)
+        third = "02:00:5e:10:00:03"
+        assert accounts.bind("alice", third, now)
+        assert not accounts.bind("alice", third, now), "it was bound already"
+        assert accounts.enrolment("alice").mac_addresses == MACS | {third}
+        for mac in sorted(MACS):
+            assert accounts.unbind("alice", mac, now)
+        assert not accounts.unbind("alice", min(MACS), now)
+        assert accounts.enrolment("alice").mac_addresses == {third}
+
+    def test_nobody(self, accounts: Accounts, now: datetime):
+        with pytest.raises(StoreError, match="there is no account 'nobody'"):
+            accounts.bind("nobody", "02:00:5e:10:00:03", now)
+        with pytest.raises(StoreError, match="there is no account 'nobody'"):
+            accounts.unbind("nobody", "02:00:5e:10:00:03", now)
+
+    def test_both_end_the_attempts_that_are_open(self, accounts, database, new_account, now):
+        accounts.add(new_account, now)
+        for change in (accounts.bind, accounts.unbind):
+            now += timedelta(minutes=1)
+            change("alice", "02:00:5e:10:00:03", now)
+            with database.transaction() as session:
+                before = now - timedelta(seconds=1)
+                assert not accounts.spend(session, "alice", step=None, opened_at=before, now=now)
+
+
+def _added(accounts: Accounts, new_account: NewAccount, now: datetime) -> Enrolment:
+    accounts.add(new_account, now)
+    return accounts.enrolment("alice")

@@ -24,6 +24,7 @@ def services(database):
         audit=AuditLog(database),
         time=SimpleNamespace(status=lambda: status),
         housekeeping=SimpleNamespace(faults={}),
+        notifier=SimpleNamespace(warnings={}),
     )
 
 
@@ -103,7 +104,8 @@ def test_an_unforeseen_fault_is_a_reason_without_its_text(services):
 def test_the_port_tells_alive_ready_and_metrics(get):
     assert get("/livez") == (200, "application/json", '{"alive":true}')
     status, mimetype, text = get("/readyz")
-    assert (status, mimetype, json.loads(text)) == (200, "application/json", {"ready": True, "faults": {}})
+    assert (status, mimetype) == (200, "application/json")
+    assert json.loads(text) == {"ready": True, "faults": {}, "warnings": {}}
     status, mimetype, _ = get("/metrics")
     assert status == 200
     assert mimetype.startswith("text/plain")
@@ -114,6 +116,13 @@ def test_an_unready_worker_is_alive_and_says_why(get, services):
     status, _, text = get("/readyz")
     assert (status, json.loads(text)["faults"]) == (503, {"clock": "off by 3600.0 s"})
     assert get("/livez")[0] == 200
+
+
+def test_a_warning_is_told_and_keeps_nobody_from_serving(get, services):
+    services.notifier.warnings["notifications"] = "1 of 1 were tried in vain for three days"
+    status, _, text = get("/readyz")
+    assert status == 200
+    assert json.loads(text)["warnings"] == {"notifications": "1 of 1 were tried in vain for three days"}
 
 
 @pytest.mark.parametrize(

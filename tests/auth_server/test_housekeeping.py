@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from auth_contract.actions import Action
 from auth_server.attempts import Attempts
-from auth_server.audit import AuditLog, verify_chain
+from auth_server.audit import AuditLog
 from auth_server.bootstrap import new_token
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
@@ -35,7 +35,7 @@ def audit(database):
 
 @pytest.fixture
 def checkpoints(tmp_path, keyring):
-    return Checkpoints(tmp_path / "audit.jsonl", keyring.audit_key)
+    return Checkpoints(tmp_path / "audit.jsonl", keyring.audit)
 
 
 @pytest.fixture
@@ -45,12 +45,15 @@ def row_budget():
 
 @pytest.fixture
 def housekeeping(database, audit, checkpoints, row_budget, now):
-    def make(*, every_s=3600.0, audit=audit, at=now, attempts=None):
+    def make(*, every_s=3600.0, audit=audit, at=now, attempts=None, whole_log_chores=None):
         return Housekeeping(
             audit=audit,
             checkpoints=checkpoints,
-            attempts=attempts or Attempts(database, new_token),
-            lockouts=Lockouts(database),
+            chores={
+                "attempts": (attempts or Attempts(database, new_token)).prune,
+                "lockouts": Lockouts(database).prune,
+            },
+            whole_log_chores=whole_log_chores or {},
             row_budget=row_budget,
             time=SimpleNamespace(now=lambda: at),
             every_s=every_s,
@@ -72,7 +75,7 @@ def test_a_round_signs_the_newest_row_once(housekeeping, audit, checkpoints, key
     audit.record(entry(), now)
     keeper.run()
     assert signed_rows(checkpoints) == [1, 2]
-    assert verify_chain(audit.chain(), checkpoints.read(), keyring.audit_key.public_key()).proved_to == 2
+    assert checkpoints.verify(audit.chain()).proved_to == 2
 
 
 def test_the_end_of_a_worker_signs_what_the_last_round_did_not(housekeeping, audit, checkpoints, now):
@@ -151,6 +154,15 @@ def test_a_log_that_was_rolled_back_is_never_signed_however_far_it_grows(
     assert refused.value.retry_after_s == 3600
 
 
+def test_what_an_older_copy_waits_for_is_not_put_in_force(database, signed, housekeeping):
+    done = []
+    housekeeping(whole_log_chores={"due": done.append}).run()
+    assert len(done) == 1
+    rolled_back(database, 1)
+    housekeeping(whole_log_chores={"due": done.append}).run()
+    assert len(done) == 1
+
+
 def test_a_log_without_a_fault_keeps_nobody_out(signed):
     assert signed.log_fault is None
     signed.require_signed_log()
@@ -165,7 +177,7 @@ def test_the_fault_is_known_before_the_first_request(database, signed, housekeep
 
 
 def test_the_right_database_put_back_ends_it(database, signed, audit, now):
-    rows = list(audit.chain())
+    rows = [row for number in (1, 2, 3) if (row := audit.show(number))]
     rolled_back(database, 1)
     signed.run()
     with database.transaction() as session:
@@ -183,7 +195,7 @@ def test_accepting_the_restore_ends_it(database, signed, audit, checkpoints, key
     audit.record(entry(), now)
     signed.run()
     assert signed_rows(checkpoints) == [3, 1, 2]
-    report = verify_chain(audit.chain(), checkpoints.read(), keyring.audit_key.public_key(), checkpoints.restores())
+    report = checkpoints.verify(audit.chain())
     assert report.ok and report.proved_to == 2
 
 

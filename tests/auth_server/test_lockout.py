@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.lockout import FORGOTTEN_AFTER_S, LONGEST_WAIT_S, Counter, decide, is_forgotten, wait_s
+from auth_server.lockout import FORGOTTEN_AFTER_S, LONGEST_WAIT_S, Counter, Counters, decide, is_forgotten, wait_s
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 failures = st.integers(min_value=0, max_value=10_000)
@@ -22,8 +22,8 @@ def test_the_wait_begins_with_the_fifth_failure_and_doubles(count: int, wait: in
     assert wait_s(count) == wait
     assert wait_s(10**9) == LONGEST_WAIT_S
     expected = NOW + timedelta(seconds=wait) if wait else None
-    assert decide(Counter(count, NOW), Counter(), 0).locked_until == expected
-    assert decide(Counter(), Counter(count, NOW), count).locked_until == expected
+    assert decide(Counters(pair=Counter(count, NOW), overall=Counter(), in_a_row=0)).locked_until == expected
+    assert decide(Counters(pair=Counter(), overall=Counter(count, NOW), in_a_row=count)).locked_until == expected
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_the_wait_begins_with_the_fifth_failure_and_doubles(count: int, wait: in
     [(0, False, False), (49, False, False), (50, True, False), (99, True, False), (100, True, True), (101, True, True)],
 )
 def test_many_failures_over_all_disable(count: int, face_disabled: bool, account_disabled: bool):
-    ruling = decide(Counter(), Counter(), count)
+    ruling = decide(Counters(pair=Counter(), overall=Counter(), in_a_row=count))
     assert (ruling.face_disabled, ruling.account_disabled) == (face_disabled, account_disabled)
 
 
 @given(failures)
 def test_failures_at_one_kiosk_alone_never_disable(count: int):
-    ruling = decide(Counter(count, NOW), Counter(), 0)
+    ruling = decide(Counters(pair=Counter(count, NOW), overall=Counter(), in_a_row=0))
     assert (ruling.face_disabled, ruling.account_disabled) == (False, False)
 
 
@@ -48,23 +48,26 @@ def test_the_wait_never_shrinks_with_another_failure_and_is_never_above_an_hour(
 
 @given(counters, counters)
 def test_the_later_lock_holds(pair: Counter, overall: Counter):
-    both = decide(pair, overall, 0).locked_until
-    alone = [decide(pair, Counter(), 0).locked_until, decide(Counter(), overall, 0).locked_until]
+    both = decide(Counters(pair=pair, overall=overall, in_a_row=0)).locked_until
+    alone = [
+        decide(Counters(pair=pair, overall=Counter(), in_a_row=0)).locked_until,
+        decide(Counters(pair=Counter(), overall=overall, in_a_row=0)).locked_until,
+    ]
     assert both == max((lock for lock in alone if lock), default=None)
 
 
 @given(counters, counters)
 def test_one_more_failure_never_unlocks(pair: Counter, overall: Counter):
-    before = decide(pair, overall, 0)
-    after = decide(Counter(pair.failures + 1, pair.last_failure_at), overall, 0)
+    before = decide(Counters(pair=pair, overall=overall, in_a_row=0))
+    after = decide(Counters(pair=Counter(pair.failures + 1, pair.last_failure_at), overall=overall, in_a_row=0))
     if before.locked_until is not None:
         assert after.locked_until is not None
         assert after.locked_until >= before.locked_until
 
 
 def test_no_failure_no_lock():
-    assert decide(Counter(), Counter(), 0).locked_until is None
-    assert decide(Counter(9, None), Counter(), 0).locked_until is None
+    assert decide(Counters(pair=Counter(), overall=Counter(), in_a_row=0)).locked_until is None
+    assert decide(Counters(pair=Counter(9, None), overall=Counter(), in_a_row=0)).locked_until is None
 
 
 @pytest.mark.parametrize(
@@ -79,5 +82,28 @@ def test_a_counter_is_forgotten_a_week_after_its_last_failure(seconds: int, forg
 @given(counters)
 def test_no_wait_outlasts_the_memory_of_it(counter: Counter):
     """So that forgetting a counter lets nobody in early."""
-    until = decide(counter, Counter(), 0).locked_until
+    until = decide(Counters(pair=counter, overall=Counter(), in_a_row=0)).locked_until
     assert until is None or not is_forgotten(counter, until)
+
+
+@given(counters, counters, counters)
+def test_the_latest_of_three_locks_holds(pair: Counter, overall: Counter, anywhere: Counter):
+    locks = [
+        decide(Counters(**{name: counter})).locked_until
+        for name, counter in {"pair": pair, "overall": overall, "anywhere": anywhere}.items()
+    ]
+    together = decide(Counters(pair=pair, overall=overall, anywhere=anywhere)).locked_until
+    assert together == max((lock for lock in locks if lock), default=None)
+
+
+@pytest.mark.parametrize(("count", "is_closed"), [(0, False), (50, False), (99, False), (100, True), (101, True)])
+def test_many_failures_anywhere_close_those_actions_and_disable_nobody(count: int, is_closed: bool):
+    """Else anybody who knows a name could lock its person out, at a kiosk that is not the person's own."""
+    ruling = decide(Counters(anywhere=Counter(count, NOW), anywhere_in_a_row=count))
+    assert ruling.is_closed is is_closed
+    assert (ruling.face_disabled, ruling.account_disabled) == (False, False)
+
+
+@given(failures)
+def test_failures_at_own_kiosks_close_nothing(count: int):
+    assert not decide(Counters(overall=Counter(count, NOW), in_a_row=count)).is_closed

@@ -146,6 +146,95 @@ class TestStrangersKiosk:
         assert isinstance(_reserve(lockouts, now, STRANGE), Reservation)
 
 
+class TestAnywhere:
+    """What needs no own kiosk: else each kiosk of a site would bring five guesses more."""
+
+    def reserve(self, lockouts: Lockouts, now: datetime, number: int, username: str = "alice"):
+        known = {"username": username, "kiosk_id": f"kiosk-{number}", "is_own_kiosk": False}
+        return lockouts.reserve(**known, is_anywhere=True, now=now)
+
+    def test_five_tries_are_free_at_all_kiosks_together(self, lockouts: Lockouts, now: datetime):
+        outcomes = [self.reserve(lockouts, now, number) for number in range(8)]
+        assert [type(outcome) for outcome in outcomes] == [Reservation] * 5 + [LockedUntil] * 3
+
+    def test_nobody_is_kept_from_logging_in_by_it(self, lockouts: Lockouts, accounts: Accounts, now: datetime):
+        for number in range(120):
+            now += timedelta(hours=1)
+            self.reserve(lockouts, now, number)
+        outcome = _reserve(lockouts, now, OWN)
+        assert isinstance(outcome, Reservation) and not outcome.ruling.face_disabled
+        assert _is_enabled(accounts) == (True, True)
+
+    def test_nor_from_cancelling_at_the_own_kiosk_what_a_thief_has_asked_for(
+        self, lockouts: Lockouts, accounts: Accounts, now: datetime
+    ):
+        for number in range(120):
+            now += timedelta(hours=1)
+            self.reserve(lockouts, now, number)
+        at_home = lockouts.reserve(username="alice", kiosk_id=OWN, is_own_kiosk=True, is_anywhere=True, now=now)
+        assert isinstance(at_home, Reservation)
+
+    def test_a_hundred_in_a_row_close_it_until_an_administrator_acts(
+        self, lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime
+    ):
+        for number in range(100):
+            now += timedelta(hours=1)
+            assert isinstance(self.reserve(lockouts, now, number), Reservation)
+        for days in (0, 1, 30, 365):
+            refused = self.reserve(lockouts, now + timedelta(days=days), 7)
+            assert isinstance(refused, LockedUntil) and refused.ruling.is_closed
+            lockouts.prune(now + timedelta(days=days))
+        with database.transaction() as session:
+            lockouts.clear(session, "alice", OWN)
+        assert isinstance(self.reserve(lockouts, now, 7), LockedUntil), (
+            "a log in shows that the person is well, no more"
+        )
+        assert lockouts.unlock("alice")
+        assert isinstance(self.reserve(lockouts, now, 7), Reservation)
+
+    def test_an_unknown_name_is_counted_like_any_other(self, lockouts: Lockouts, accounts: Accounts, now: datetime):
+        told = [
+            [_answer(self.reserve(lockouts, now, number, username)) for number in range(8)]
+            for username in ("alice", "nobody")
+        ]
+        assert told[0] == told[1]
+
+    @pytest.mark.parametrize("days", [0, 8, 100, 365, 366])
+    def test_nor_does_its_end_tell_which_names_have_an_account(
+        self, lockouts: Lockouts, accounts: Accounts, now: datetime, days: int
+    ):
+        for number in range(100):
+            now += timedelta(hours=1)
+            for username in ("alice", "nobody"):
+                assert isinstance(self.reserve(lockouts, now, number, username), Reservation)
+        now += timedelta(days=days)
+        lockouts.prune(now)
+        told = [_answer(self.reserve(lockouts, now, 7, username)) for username in ("alice", "nobody")]
+        assert told[0] == told[1]
+        assert (told[0] is None) is (days > 365)
+
+    def test_one_that_could_not_be_judged_is_taken_back_everywhere(
+        self, lockouts: Lockouts, database: Database, now: datetime
+    ):
+        outcome = self.reserve(lockouts, now, 1)
+        assert isinstance(outcome, Reservation) and {c.kiosk_id for c in outcome.counted} == {"kiosk-1", "*a", "**a"}
+        with database.transaction() as session:
+            lockouts.take_back(session, outcome)
+        assert _row_count(database) == 0
+
+    def test_a_success_takes_back_its_own_failure_and_leaves_those_before(
+        self, lockouts: Lockouts, database: Database, now: datetime
+    ):
+        for number in range(4):
+            self.reserve(lockouts, now, number)
+        granted = self.reserve(lockouts, now, 9)
+        assert isinstance(granted, Reservation)
+        with database.transaction() as session:
+            lockouts.take_back(session, granted)
+        assert isinstance(self.reserve(lockouts, now, 9), Reservation)
+        assert isinstance(self.reserve(lockouts, now, 9), LockedUntil)
+
+
 class TestRelease:
     """A submission that could not be judged was no failure."""
 
@@ -200,7 +289,7 @@ class TestDisabling:
     ):
         now = _fail(lockouts, 50, now)
         with database.transaction() as session:
-            assert accounts.burn_totp_step(session, "alice", 1)
+            assert accounts.spend(session, "alice", step=1, opened_at=now, now=now)
             lockouts.clear(session, "alice", OWN)
         assert isinstance(_reserve(lockouts, now), Reservation)
         assert _is_enabled(accounts) == (True, True)
@@ -215,7 +304,7 @@ class TestDisabling:
         assert outcome.ruling.face_disabled
         assert enrolment_read_before.face_enabled
         with database.transaction() as session:
-            assert not accounts.burn_totp_step(session, "alice", 1)
+            assert not accounts.spend(session, "alice", step=1, opened_at=now, now=now)
 
     def test_an_admin_unlocks(self, lockouts: Lockouts, accounts: Accounts, database: Database, now: datetime):
         now = _fail(lockouts, 101, now)
@@ -231,6 +320,16 @@ def test_a_clock_set_back_never_makes_a_wait_longer_than_the_rule(lockouts: Lock
     refused = _reserve(lockouts, now)
     assert isinstance(refused, LockedUntil)
     assert refused.until == now + timedelta(seconds=30)
+    assert isinstance(_reserve(lockouts, refused.until), Reservation)
+
+
+def test_nor_does_it_after_a_try_that_could_not_be_judged(lockouts: Lockouts, now: datetime):
+    later = _fail(lockouts, 5, now + timedelta(hours=1)) + timedelta(minutes=1)
+    unjudged = _reserve(lockouts, later)
+    assert isinstance(unjudged, Reservation)
+    lockouts.release(unjudged)
+    refused = _reserve(lockouts, now)
+    assert isinstance(refused, LockedUntil)
     assert isinstance(_reserve(lockouts, refused.until), Reservation)
 
 

@@ -1,12 +1,18 @@
 """The settings file: what is refused names the field, the value and the rule; what is left out is safe."""
 
 import copy
+import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from auth_contract.actions import Action
+from auth_server.action_settings import ActionsSettings
 from auth_server.errors import SettingsRefused
+from auth_server.policy import POLICY, addable
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings
 from demo.site import toml
@@ -57,6 +63,7 @@ REFUSED = [
     ("face.queue_max", 0, "0", "greater than or equal to 1"),
     ("time.sources", ["one.example"], "one.example", "two or more, or none"),
     ("time.max_offset_s", 121, "121", "less than or equal to 120"),
+    ("administration.require_name", "perhaps", "perhaps", "boolean"),
     ("log_level", "chatty", "chatty", "'info'"),
     ("password", "hunter2", "hunter2", "not permitted"),
 ]
@@ -126,6 +133,76 @@ def test_the_settings_in_effect_can_be_read_back():
     assert ServerSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
+def test_nobody_is_told_and_no_name_is_asked_for_unless_the_settings_say_so():
+    settings = ServerSettings.model_validate(GOOD)
+    assert settings.notify.kind == "none"
+    assert settings.administration.require_name is False
+
+
+PIN = "0" * 64
+WEBHOOK = {"kind": "webhook", "url": "https://hooks.example/4auth"}
+
+
+@pytest.mark.parametrize(
+    "notify",
+    [
+        {"kind": "none"},
+        {"kind": "command", "argv": ["/usr/local/bin/tell", "a b", "$(id)"]},
+        WEBHOOK,
+        {**WEBHOOK, "secret_file": "/etc/4auth/hook.secret", "ca_file": "/etc/4auth/ca.pem", "timeout_s": 60},
+        {**WEBHOOK, "certificate_sha256": PIN},
+        {**WEBHOOK, "url": "https://127.0.0.1:8000/a?b=c"},
+    ],
+    ids=repr,
+)
+def test_whom_to_tell(tmp_path, notify):
+    file = tmp_path / "server.toml"
+    file.write_text(toml({**GOOD, "notify": notify}))
+    assert load_settings(file).notify.kind == notify["kind"]
+
+
+@pytest.mark.parametrize(
+    ("notify", "rule"),
+    [
+        ({}, "Unable to extract tag"),
+        ({"kind": "pigeon"}, "'none', 'command', 'webhook'"),
+        ({"kind": "none", "url": "https://hooks.example"}, "not permitted"),
+        ({"kind": "command"}, "required"),
+        ({"kind": "command", "argv": []}, "at least 1 item"),
+        ({"kind": "command", "argv": ["tell"]}, "whole path"),
+        ({"kind": "command", "argv": ["/bin/tell", "a\0b"]}, "NUL"),
+        ({"kind": "command", "argv": ["/bin/tell"], "timeout_s": 61}, "less than or equal to 60"),
+        ({"kind": "webhook"}, "required"),
+        ({"kind": "webhook", "url": "http://hooks.example/"}, "https with a host"),
+        ({"kind": "webhook", "url": "http://localhost/"}, "https with a host"),
+        ({"kind": "webhook", "url": "http://127.0.0.1.example/"}, "https with a host"),
+        ({"kind": "webhook", "url": "ftp://hooks.example/"}, "https with a host"),
+        ({"kind": "webhook", "url": "file:///etc/passwd"}, "https with a host"),
+        ({"kind": "webhook", "url": "https://"}, "https with a host"),
+        ({"kind": "webhook", "url": "https://ann:geheim@hooks.example/"}, "without user"),
+        ({"kind": "webhook", "url": "https://hooks.example/\r\nX: y"}, "https with a host"),
+        ({**WEBHOOK, "certificate_sha256": "AB" * 32}, "pattern"),
+        ({**WEBHOOK, "ca_file": "/etc/4auth/ca.pem", "certificate_sha256": PIN}, "name one"),
+        ({**WEBHOOK, "timeout_s": 0}, "greater than 0"),
+        ({**WEBHOOK, "secret": "geheim"}, "not permitted"),
+        ({"kind": "webhook", "url": "http://127.0.0.1:8000/"}, 'needs environment = "development"'),
+    ],
+    ids=repr,
+)
+def test_whom_the_server_refuses_to_tell(tmp_path, notify, rule):
+    file = tmp_path / "server.toml"
+    file.write_text(toml({**GOOD, "notify": notify}))
+    with pytest.raises(SettingsRefused, match=rule):
+        load_settings(file)
+
+
+def test_development_may_tell_this_machine_without_tls(tmp_path):
+    file = tmp_path / "server.toml"
+    notify = {"kind": "webhook", "url": "http://127.0.0.1:8000/"}
+    file.write_text(toml({**GOOD, "environment": "development", "notify": notify}))
+    assert load_settings(file).notify.url == notify["url"]
+
+
 @given(st.text(max_size=40))
 def test_any_text_for_a_site_is_taken_or_refused_and_nothing_else(text):
     try:
@@ -133,3 +210,31 @@ def test_any_text_for_a_site_is_taken_or_refused_and_nothing_else(text):
     except ValueError:
         return
     assert text.isascii()
+
+
+@pytest.mark.parametrize(
+    ("section", "rule"),
+    [
+        ({"login": {"enabled": False}}, "True"),
+        ({"login": {"also": ["supervisor"]}}, "cannot be added to login"),
+        ({"recover_totp": {"also": ["totp"]}}, "cannot be added to recover_totp"),
+        ({"register": {"also": ["password"]}}, "possible are clock"),
+        ({"register": {"second_person": True}}, "extra"),
+        ({"recover_face": {"cooling_off_s": -1}}, "greater than or equal to 0"),
+        ({"recover_face": {"second_person": True}, "approve": {"enabled": False}}, "lets nobody be one"),
+        ({"open_sesame": {}}, "extra"),
+    ],
+)
+def test_an_action_cannot_be_loosened(section: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValidationError, match=r"(?i)" + rule):
+        ActionsSettings.model_validate(section)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_whatever_a_site_writes_the_factors_of_the_table_stay(action: Action) -> None:
+    for also in itertools.chain.from_iterable(
+        itertools.permutations(sorted(addable(action)), size) for size in range(len(addable(action)) + 1)
+    ):
+        policy = ActionsSettings.model_validate({action.value: {"also": also}}).policies()[action]
+        assert policy.factors[: len(POLICY[action].factors)] == POLICY[action].factors
+        assert set(policy.factors) == set(POLICY[action].factors) | set(also)

@@ -40,3 +40,29 @@ def test_nothing_equals_nothing(nothing: str) -> None:
 @given(st.text(max_size=20), st.frozensets(st.text(max_size=20)), st.text(max_size=20))
 def test_no_text_raises(claim: str, bound: frozenset[str], kiosk_mac: str) -> None:
     assert not device.verify(claim=claim, enrolment=bound, kiosk_mac=kiosk_mac).passed
+
+
+@pytest.mark.parametrize(
+    ("claim", "kiosk_mac", "passed"),
+    [
+        (KIOSK, KIOSK, True),
+        ("02-00-5E-10-00-01", KIOSK, True),
+        (OTHER, KIOSK, False),
+        (KIOSK, OTHER, False),
+        (KIOSK, "", False),
+    ],
+)
+def test_a_kiosk_is_its_own_whosever_it_is(claim: str, kiosk_mac: str, passed: bool) -> None:
+    verdict = device.verify_kiosk(claim=claim, kiosk_mac=kiosk_mac)
+    assert (verdict.factor, verdict.passed, verdict.evidence) == (Factor.KIOSK, passed, {"is_kiosks_own": passed})
+
+
+@pytest.mark.parametrize("nothing", ["", "00:00:00:00:00:00", "None", "ff:ff:ff:ff:ff:ff", "\ud800", "02:00:5e:10:00"])
+def test_nothing_is_no_kiosk(nothing: str) -> None:
+    verdict = device.verify_kiosk(claim=nothing, kiosk_mac=nothing)
+    assert not verdict.passed and "problem" in verdict.evidence
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_no_text_raises_or_is_a_kiosk_by_accident(claim: str, kiosk_mac: str) -> None:
+    assert not device.verify_kiosk(claim=claim, kiosk_mac=kiosk_mac).passed

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from auth_contract.actions import CaptureHint
 from auth_server.domain import Factor, Template, Verdict
-from auth_server.face.observation import Observation
+from auth_server.face.observation import EnrolledFace, Observation
 from auth_server.factors import face
 
 MODEL = "4auth-87aacdfe"
@@ -133,3 +133,36 @@ def test_length_does_not_count(length: float, degrees: float) -> None:
 def test_no_bytes_raise_or_pass_by_accident(seen: bytes, enrolled: bytes) -> None:
     verdict = verify(observation(Template(MODEL, seen)), Template(MODEL, enrolled))
     assert not verdict.passed or "distance" in verdict.evidence
+
+
+class TestNewFace:
+    """A face that is to be enrolled: good enough, and a real person's."""
+
+    @pytest.mark.parametrize(
+        ("presence", "threshold", "passed"),
+        [
+            (0.5, 0.5, True),
+            (0.49, 0.5, False),
+            (0.0, 0.5, False),
+            (None, 0.5, False),
+            (math.nan, 0.5, False),
+            (None, None, True),
+            (0.0, None, True),
+        ],
+    )
+    def test_presence_is_required_unless_it_is_off(
+        self, presence: float | None, threshold: float | None, passed: bool
+    ) -> None:
+        claim = EnrolledFace(template(0), b"png", presence, {"frames": 5})
+        verdict = face.verify_new(claim=claim, presence_threshold=threshold)
+        assert (verdict.factor, verdict.passed, verdict.capture_hint) == (Factor.NEW_FACE, passed, None)
+        assert verdict.evidence == {"frames": 5, "presence_threshold": threshold}
+
+    @pytest.mark.parametrize("hint", CaptureHint)
+    def test_pictures_that_cannot_be_enrolled_pass_their_hint_on(self, hint: CaptureHint) -> None:
+        verdict = face.verify_new(claim=hint, presence_threshold=None)
+        assert (verdict.passed, verdict.capture_hint) == (False, hint)
+
+    def test_no_evidence_holds_the_face(self) -> None:
+        claim = EnrolledFace(template(0), b"png of a face", 0.9)
+        assert "png of a face" not in repr(face.verify_new(claim=claim, presence_threshold=0.5)) + repr(claim)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from auth_server.domain import Enrolment, Factor, Template
 from auth_server.factors import totp
+from auth_server.second_factor import step_of
 
 RFC_SECRET = base64.b32encode(b"12345678901234567890").decode()
 NOW = datetime(2026, 11, 22, 9, 30, 10, tzinfo=UTC)
@@ -142,3 +143,30 @@ def test_the_verdict_holds_neither_code_nor_secret() -> None:
     text = repr(totp.verify(claim=code(STEP), enrolment=enrolment(), now=NOW))
     assert code(STEP) not in text
     assert RFC_SECRET not in text
+
+
+class TestFirstCode:
+    """The code that proves a secret which was just handed out."""
+
+    @pytest.mark.parametrize(("drift", "passed"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+    def test_one_step_of_drift_is_allowed_and_no_more(self, drift: int, passed: bool) -> None:
+        verdict = totp.verify_first(claim=code(STEP + drift), secret=RFC_SECRET, now=NOW)
+        assert (verdict.factor, verdict.passed) == (Factor.NEW_TOTP, passed)
+        assert verdict.evidence["step"] == (STEP + drift if passed else None)
+
+    def test_nothing_was_used_before_it(self) -> None:
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        verdict = totp.verify_first(claim=code(0), secret=RFC_SECRET, now=start)
+        assert verdict.passed and verdict.evidence == {"step": 0, "drift_steps": 0, "reused": False}
+
+    def test_a_code_of_the_old_secret_proves_nothing(self) -> None:
+        assert not totp.verify_first(claim=code(STEP), secret=pyotp.random_base32(), now=NOW).passed
+
+    @pytest.mark.parametrize("secret", ["", "not base32!", "MFRGG"])
+    def test_a_broken_secret_fails(self, secret: str) -> None:
+        assert "problem" in totp.verify_first(claim="000000", secret=secret, now=NOW).evidence
+
+    @given(st.text(max_size=10))
+    def test_the_desk_and_the_kiosk_judge_alike(self, claim: str) -> None:
+        verdict = totp.verify_first(claim=claim, secret=RFC_SECRET, now=NOW)
+        assert step_of(claim, RFC_SECRET, NOW) == (verdict.evidence["step"] if verdict.passed else None)

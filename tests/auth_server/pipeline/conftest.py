@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bcrypt
 import numpy as np
 import pyotp
 import pytest
@@ -25,13 +26,15 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from auth_contract import paths, signing
-from auth_contract.actions import CaptureHint
+from auth_contract.actions import Action, CaptureHint
+from auth_contract.messages import SUBMISSIONS
 from auth_server.accounts import NewAccount
+from auth_server.admins import Role
 from auth_server.app import create_app
 from auth_server.bootstrap import Opened, new_token, wire
 from auth_server.domain import Template
-from auth_server.errors import Malformed, Unavailable
-from auth_server.face.engine import Observation
+from auth_server.errors import FaceUnusable, Malformed, Unavailable
+from auth_server.face.observation import EnrolledFace, Observation
 from auth_server.keyring import Keyring
 from auth_server.password_policy import hash_password
 from auth_server.services import Services
@@ -40,6 +43,7 @@ from auth_server.store.database import Database
 from auth_server.timesource import TimeStatus
 
 PASSWORD = "Correct horse 7"
+NEW_PASSWORD = "Quiet marmot 42"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 MAC = "02:00:5e:10:00:01"
 _ENGINE_MODEL = "test-model"
@@ -68,21 +72,40 @@ class NamedFaces:
     presence_threshold: float | None = 0.5
 
     def observe(self, frames: Sequence[bytes]) -> Observation:
-        who = str(Image.open(io.BytesIO(frames[0])).info["comment"].decode())
-        if who == "queue full":
-            raise Unavailable("the face queue is full", retry_after_s=2)
-        if who == "cut short":
-            raise Malformed("frames.0", "a frame is a whole JPEG")
-        if who == "broken":
-            raise ZeroDivisionError("the engine broke")
+        who = _who(frames[0])
         hint = CaptureHint(who) if who in set(CaptureHint) else None
         return Observation(
             template=None if hint else Template(_ENGINE_MODEL, embedding(who.removeprefix("print of "))),
             capture_hint=hint,
-            presence=None if hint else 0.1 if who.startswith("print of ") else 0.9,
+            presence=None if hint else _presence(who),
             is_one_person=True,
             evidence={"frames": len(frames)},
         )
+
+    def enrol(self, pictures: Sequence[bytes]) -> EnrolledFace:
+        people = [_who(picture) for picture in pictures]
+        for index, who in enumerate(people):
+            if who in set(CaptureHint):
+                raise FaceUnusable(index, CaptureHint(who))
+            if who != people[0]:
+                raise FaceUnusable(index, CaptureHint.SEVERAL_FACES)
+        template = Template(_ENGINE_MODEL, embedding(people[0].removeprefix("print of ")))
+        return EnrolledFace(template, b"png of " + people[0].encode(), _presence(people[0]), {"frames": len(people)})
+
+
+def _who(frame: bytes) -> str:
+    who = str(Image.open(io.BytesIO(frame)).info["comment"].decode())
+    if who == "queue full":
+        raise Unavailable("the face queue is full", retry_after_s=2)
+    if who == "cut short":
+        raise Malformed("frames.0", "a frame is a whole JPEG")
+    if who == "broken":
+        raise ZeroDivisionError("the engine broke")
+    return who
+
+
+def _presence(who: str) -> float:
+    return 0.1 if who.startswith("print of ") else 0.9
 
 
 class ManualTime:
@@ -159,9 +182,10 @@ class Site:
         signed = (kiosk or self.kiosk).headers(path, body, nonce)
         return self.client.post(path, data=body, headers={**signed, **headers})
 
-    def open(self, kiosk: FakeKiosk | None = None) -> dict[str, Any]:
+    def open(self, kiosk: FakeKiosk | None = None, action: Action = Action.LOGIN) -> dict[str, Any]:
         """Open an attempt and return the reply."""
-        reply = self.post(paths.ATTEMPTS, b'{"action":"login"}', nonce=new_token(), kiosk=kiosk)
+        asked = json.dumps({"action": action.value}).encode()
+        reply = self.post(paths.ATTEMPTS, asked, nonce=new_token(), kiosk=kiosk)
         assert reply.status_code == 200, reply.text
         return dict(reply.json or {})
 
@@ -190,6 +214,32 @@ class Site:
         body = json.dumps(self.fields(attempt, **{"frames": frames, **changes})).encode()
         return self.post(paths.LOGIN, body, nonce=attempt["nonce"], kiosk=kiosk)
 
+    def submit(
+        self, action: Action, *, kiosk: FakeKiosk | None = None, who: str = "ada", new_who: str = "ada", **changes: Any
+    ) -> TestResponse:
+        """Open an attempt at any action and submit all that it asks for, right, with changes."""
+        at = kiosk or self.kiosk
+        attempt = self.open(at, action)
+        right = {
+            "attempt_id": attempt["attempt_id"],
+            "username": "ada",
+            "mac": at.mac,
+            "client_ts_utc": self.time.now().isoformat(),
+            "password": PASSWORD,
+            "totp": self.code(),
+            "frames": [base64.b64encode(picture(who)).decode()],
+            "new_password": NEW_PASSWORD,
+            "new_frames": [base64.b64encode(picture(new_who)).decode()] * 3,
+            **changes,
+        }
+        wanted = SUBMISSIONS[action].model_fields
+        body = json.dumps({name: value for name, value in right.items() if name in wanted and value is not None})
+        return self.post(paths.SUBMISSION[action], body.encode(), nonce=attempt["nonce"], kiosk=at)
+
+    def next_code(self) -> None:
+        """Let time pass until a code that was not used is shown."""
+        self.time.moment += timedelta(seconds=30)
+
     def last_row(self) -> dict[str, Any]:
         """The newest audit row, its detail parsed."""
         row = self.services.audit.show(self.services.audit.head()[0])
@@ -213,8 +263,8 @@ def password_hash() -> bytes:
     return hash_password(PASSWORD)
 
 
-def settings(folder: Path) -> ServerSettings:
-    """A site's settings, of which the pipeline needs the name and where checkpoints go."""
+def settings(folder: Path, **sections: Any) -> ServerSettings:
+    """A site's settings, of which the pipeline needs the name, its actions and where checkpoints go."""
     return ServerSettings.model_validate(
         {
             "site": "test",
@@ -222,15 +272,29 @@ def settings(folder: Path) -> ServerSettings:
             "health": {"port": 9464},
             "store": {"database": "none", "keys": "none", "checkpoints": str(folder / "checkpoints.jsonl")},
             "face": {"models": "none"},
+            **sections,
         }
     )
 
 
+def quick_hash(password: str) -> bytes:
+    """A bcrypt hash of the least cost, so that thousands of steps take seconds."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))
+
+
 @pytest.fixture
-def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: Path) -> Iterator[Site]:
+def sections(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """More sections of the site's settings; a test gives its own by indirect parametrisation."""
+    return dict(getattr(request, "param", {}))
+
+
+@pytest.fixture
+def site(
+    database: Database, keyring: Keyring, password_hash: bytes, tmp_path: Path, sections: dict[str, Any]
+) -> Iterator[Site]:
     time = ManualTime(datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC))
     parts: Any = (keyring, database, NamedFaces(), time)
-    services = wire(settings(tmp_path), Opened(*parts))
+    services = wire(settings(tmp_path, **sections), Opened(*parts, hash_password=quick_hash))
     kiosk = FakeKiosk("kiosk-1", MAC, time.now)
     other = FakeKiosk("kiosk-2", "02:00:5e:10:00:02", time.now)
     for fake in (kiosk, other):
@@ -249,3 +313,21 @@ def site(database: Database, keyring: Keyring, password_hash: bytes, tmp_path: P
     )
     yield Site(services, create_app(services).test_client(), time, kiosk, other)
     services.executor.shutdown()
+
+
+@pytest.fixture
+def sue(site: Site, password_hash: bytes) -> None:
+    """A supervisor with an account of her own, at the other kiosk and at this one, and ada's kind of factors."""
+    site.services.authenticator.effects.admins.add("sue", Role.SUPERVISOR, site.time.now())
+    site.services.accounts.add(
+        NewAccount(
+            username="sue",
+            password_hash=password_hash,
+            totp_secret=SECRET,
+            totp_last_step=0,
+            template=Template(_ENGINE_MODEL, embedding("sue")),
+            face_png=b"png",
+            mac_addresses=frozenset({site.kiosk.mac, site.other_kiosk.mac}),
+        ),
+        site.time.now(),
+    )

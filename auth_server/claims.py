@@ -1,0 +1,30 @@
+"""From the typed message of any action to its claims, with the checks of form that need no secret. Pure."""
+
+from typing import Final
+
+from auth_contract.messages import SubmissionRequest
+from auth_server.domain import Claims
+from auth_server.errors import Malformed, PasswordRefused
+from auth_server.face.frames import check_frame
+from auth_server.password_policy import check_new_password
+
+_NOT_CLAIMED: Final = frozenset({"attempt_id"})
+
+
+def claims_of(message: SubmissionRequest, *, site: str) -> Claims:
+    """Return what a message claims; its members are named as those of `Claims` are.
+
+    Raises Malformed naming the field and the rule: a picture's header is beyond a limit, or a new
+    password breaks a rule of the policy, which tells nothing of anybody's account.
+    """
+    members = {name: getattr(message, name) for name in type(message).model_fields if name not in _NOT_CLAIMED}
+    claims = Claims(**members)
+    for field, frames in (("frames", claims.frames), ("new_frames", claims.new_frames)):
+        for index, frame in enumerate(frames):
+            check_frame(frame, f"{field}.{index}")
+    if claims.new_password:
+        try:
+            check_new_password(claims.new_password, claims.username, [site])
+        except PasswordRefused as error:
+            raise Malformed("new_password", error.rule) from None
+    return claims

@@ -1,0 +1,198 @@
+"""The verdicts of one submission: every factor that its action's policy names, always all of them.
+
+Whatever breaks inside a factor is a failed verdict with an incident number. Nothing fails open.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from auth_contract.actions import Action, CaptureHint
+from auth_server.accounts import Accounts
+from auth_server.admins import Admins, Role
+from auth_server.changes import Change
+from auth_server.domain import Attempt, Claims, Enrolment, Factor, Granted, Kiosk, Template, Verdict
+from auth_server.errors import FaceUnusable, RequestRefused
+from auth_server.face.engine import FaceEngine
+from auth_server.face.observation import EnrolledFace
+from auth_server.factors import clock, device, face, password, permission, supervisor, totp
+from auth_server.incidents import report_incident
+from auth_server.metrics import STAGE_SECONDS
+from auth_server.store.database import Database
+from auth_server.tickets import Tickets
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One used attempt with the claims that came with it."""
+
+    action: Action
+    attempt: Attempt
+    kiosk: Kiosk
+    claims: Claims
+    source_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A submission with what its claims are compared with: an account's enrolment, or a pending change."""
+
+    submission: Submission
+    enrolment: Enrolment | None = None
+    change: Change | None = None
+
+
+@dataclass(slots=True)
+class Judged:
+    """The verdicts in the policy's order, and what the judgement found on the way."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    new_face: EnrolledFace | None = field(default=None, repr=False)
+    permission: Granted | None = None
+
+    @property
+    def capture_hint(self) -> CaptureHint | None:
+        """Why pictures could not be judged, if any could not."""
+        return next((verdict.capture_hint for verdict in self.verdicts if verdict.capture_hint), None)
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether every factor passed."""
+        return bool(self.verdicts) and all(verdict.passed for verdict in self.verdicts)
+
+    def step(self, factor: Factor) -> int | None:
+        """The time step that a code belongs to, None where no such code was asked for."""
+        steps = [verdict.evidence["step"] for verdict in self.verdicts if verdict.factor is factor]
+        return int(str(steps[0])) if steps else None
+
+    def detail(self) -> dict[str, object]:
+        """All verdicts with their evidence, for the audit."""
+        return {"verdicts": {verdict.factor.value: _kept(verdict) for verdict in self.verdicts}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Judges cases. `executor` runs bcrypt beside the face check; both leave the GIL."""
+
+    database: Database
+    accounts: Accounts
+    admins: Admins
+    tickets: Tickets
+    face_engine: FaceEngine
+    executor: ThreadPoolExecutor
+
+    def judge(self, case: Case, factors: tuple[Factor, ...], now: datetime) -> Judged:
+        """Return all verdicts; the slow pair runs side by side.
+
+        Raises Unavailable, or Malformed for a picture that does not decode.
+        """
+        found = Judged()
+        checks = self._checks(case, found, now)
+        # Started first, so that bcrypt runs while the pictures are looked at.
+        begun = self.executor.submit(checks[Factor.PASSWORD]) if Factor.PASSWORD in factors else None
+        if begun is not None:
+            checks[Factor.PASSWORD] = begun.result
+        try:
+            judged = {factor: _guarded(factor, checks[factor]) for factor in sorted(factors, key=_pictures_first)}
+        finally:
+            if begun is not None:
+                begun.cancel()  # where the pictures were refused and it has not begun, nobody needs it
+        found.verdicts = tuple(judged[factor] for factor in factors)
+        return found
+
+    def _checks(self, case: Case, found: Judged, now: datetime) -> dict[Factor, Callable[[], Verdict]]:
+        claims, kiosk_mac = case.submission.claims, case.submission.kiosk.mac_address
+        checks: dict[Factor, Callable[[], Verdict]] = {
+            Factor.KIOSK: partial(device.verify_kiosk, claim=claims.mac, kiosk_mac=kiosk_mac),
+            Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
+            Factor.PERMISSION: partial(self._permission, claims, found, now),
+            Factor.NEW_FACE: partial(self._new_face, claims, found),
+            Factor.SUPERVISOR: partial(self._supervisor, claims.username),
+        }
+        if case.change is not None:
+            secret = case.change.new.totp_secret or ""
+            checks[Factor.NEW_TOTP] = partial(totp.verify_first, claim=claims.new_totp, secret=secret, now=now)
+        if case.enrolment is not None:
+            checks |= self._person(claims, case.enrolment, kiosk_mac, now)
+        return checks
+
+    def _person(
+        self, claims: Claims, enrolment: Enrolment, kiosk_mac: str, now: datetime
+    ) -> Mapping[Factor, Callable[[], Verdict]]:
+        return {
+            Factor.FACE: partial(self._face, claims.frames, enrolment),
+            Factor.PASSWORD: partial(password.verify, claim=claims.password, enrolment=enrolment.password_hash),
+            Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
+            Factor.DEVICE: partial(
+                device.verify, claim=claims.mac, enrolment=enrolment.mac_addresses, kiosk_mac=kiosk_mac
+            ),
+        }
+
+    def _face(self, frames: tuple[bytes, ...], enrolment: Enrolment) -> Verdict:
+        with STAGE_SECONDS.labels("face").time():
+            return face.verify(
+                claim=self.face_engine.observe(frames),
+                enrolment=self._current_template(enrolment),
+                threshold=self.face_engine.threshold,
+                presence_threshold=self.face_engine.presence_threshold,
+            )
+
+    def _current_template(self, enrolment: Enrolment) -> Template:
+        """The template for today's model, made again from the enrolled picture after a model change."""
+        if enrolment.is_decoy or enrolment.template.model == self.face_engine.model:
+            return enrolment.template
+        template = self.face_engine.reembed(self.accounts.face_picture(enrolment.username))
+        self.accounts.store_template(enrolment.username, template)
+        return template
+
+    def _new_face(self, claims: Claims, found: Judged) -> Verdict:
+        with STAGE_SECONDS.labels("enrol").time():
+            try:
+                found.new_face = self.face_engine.enrol(claims.new_frames)
+            except FaceUnusable as error:
+                return face.verify_new(claim=error.hint, presence_threshold=None)
+        return face.verify_new(claim=found.new_face, presence_threshold=self.face_engine.presence_threshold)
+
+    def _permission(self, claims: Claims, found: Judged, now: datetime) -> Verdict:
+        # Both are looked for, whatever the length says: each look-up takes the same time found or not.
+        ticket = self.tickets.find(claims.permission, now)
+        admin = self.admins.find_by_secret(claims.permission)
+        if ticket is not None:
+            found.permission = Granted("ticket", ticket.invited_by, ticket.ticket_hash, frozenset(ticket.mac_addresses))
+        elif admin is not None and admin.role is Role.ADMIN:
+            found.permission = Granted("admin", admin.name)
+        return permission.verify(
+            username=claims.username, found=found.permission, ticket_name=None if ticket is None else ticket.username
+        )
+
+    def _supervisor(self, username: str) -> Verdict:
+        with self.database.read() as session:
+            role = self.admins.role_of(session, username)
+        return supervisor.verify(role=None if role is None else role.value)
+
+
+def _kept(verdict: Verdict) -> dict[str, object]:
+    """A verdict as the audit keeps it."""
+    hint = {"hint": verdict.capture_hint.value} if verdict.capture_hint else {}
+    return {"passed": verdict.passed, **verdict.evidence, **hint}
+
+
+def _pictures_first(factor: Factor) -> int:
+    return 0 if factor in {Factor.FACE, Factor.NEW_FACE} else 1
+
+
+def _guarded(factor: Factor, check: Callable[[], Verdict]) -> Verdict:
+    """Run one check; what breaks inside it is a failed verdict with an incident number."""
+    try:
+        return check()
+    except RequestRefused:  # a full queue or a picture that does not decode: nothing was judged
+        raise
+    except Exception as error:  # a factor that breaks must deny, whatever broke
+        incident = report_incident(log, error, factor=factor.value)
+        return Verdict(factor, passed=False, evidence={"incident": incident})
