@@ -24,7 +24,7 @@ _EXAMPLE = """examples:
 
 exit codes:
   0   stopped by SIGTERM or SIGINT; with --once, the login was granted; else, what was asked for is done
-  1   with --once, the login was not granted; else, a part failed on the way, such as the keypad
+  1   with --once, the login was not granted; else, a part failed on the way, such as the keypad, or SIGHUP came
   2   the command line is not understood
   78  settings, device key, interface or a backend must be mended before a start; standard error says which
 """
@@ -142,6 +142,8 @@ def _run(settings: KioskSettings, *, once: bool) -> int:
     configure_logging(settings.log_level)
     # Until there is an agent to stop: the default would end the process without putting the terminal back.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1 if once else 0))
+    # What hangs up may still show what stood there last, so the screen is wiped on this way out too.
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: sys.exit(1))
     services = build(settings)
     try:
         running = Running(services)

@@ -5,30 +5,19 @@ inbox, so that a person can cancel while the server thinks, and no driver can st
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from threading import Event as Flag
 from threading import Thread
 
 import structlog
 
+from auth_contract.actions import Action
 from kiosk_agent.bootstrap import Services
 from kiosk_agent.deadlines import Deadlines
+from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread
 from kiosk_agent.errors import KeypadFault, KioskAgentError
-from kiosk_agent.events import (
-    Capture,
-    Effect,
-    Ending,
-    Entered,
-    Event,
-    Granted,
-    OpenAttempt,
-    OpenDoor,
-    Outcome,
-    ServiceDown,
-    Step,
-    Submit,
-    TimedOut,
-)
+from kiosk_agent.events import Begun, Changed, Ending, Event, Granted, Outcome, ServiceDown, Step, TimedOut
 from kiosk_agent.health import HealthServer
 from kiosk_agent.inbox import Inbox, ThreadInbox
 from kiosk_agent.screen.view import view
@@ -64,7 +53,7 @@ class Agent:
         """
         self._services.keypad.follow(self._session.step)
         if once:
-            self.handle(Entered())
+            self.handle(Begun(Action.LOGIN))
         while not self._is_stopping and not (once and self._outcome is not None):
             self.turn()
         self._show()
@@ -102,6 +91,8 @@ class Agent:
             self._services.keypad.follow(self._session.step)
         if isinstance(event, Granted) and self._session == before:
             _log().warning("grant_ignored", username=event.assertion.username, jti=event.assertion.jti)
+        if isinstance(event, Changed) and self._session == before:
+            _log().warning("change_ignored")
         if isinstance(event, ServiceDown) and self._session.step is Step.OUT_OF_SERVICE and before.step is Step.ATTRACT:
             _log().warning("out_of_service", ending=event.ending)
         for effect in effects:
@@ -110,19 +101,21 @@ class Agent:
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, OpenAttempt | Capture | Submit):
             errand = effect
-            self._start_errand(lambda: self._inbox.put(self._services.errands.run(errand)))
+            self._start_errand(lambda: self._inbox.put(self._services.errands.run(errand, self._inbox.put)))
         elif isinstance(effect, OpenDoor):
             self._services.door.open_for(effect.assertion)
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
-            _log().info("session_ended", ending=effect.outcome.ending.value)
+            _log().info("session_ended", action=effect.outcome.action.value, ending=effect.outcome.ending.value)
 
     def _left_s(self) -> float | None:
         return self._deadlines.left_s(self._services.around.monotonic())
 
     def _show(self) -> None:
-        self._services.screen.show(view(self._session, self._left_s(), notice=self._notice))
+        # The kiosk's own time zone, which a change of the clocks changes.
+        shown = view(self._session, self._left_s(), notice=self._notice, local=datetime.astimezone)
+        self._services.screen.show(shown)
 
 
 class Running:

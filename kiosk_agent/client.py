@@ -14,7 +14,7 @@ may be closed by the server in the moment in which it is used again.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from http_message_signatures import HTTPMessageSignaturesException
@@ -29,11 +29,12 @@ from auth_contract.actions import Action
 from auth_contract.messages import (
     AttemptReply,
     AttemptRequest,
+    ChangeReply,
     ErrorReply,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
-    LoginRequest,
+    SubmissionRequest,
 )
 from auth_contract.signing import CONTENT_TYPE
 from auth_contract.strict_json import StrictJsonError, parse_object
@@ -77,18 +78,28 @@ class AuthClient:
         request = AttemptRequest(action=action)
         return self._repeat(lambda: self._post(paths.ATTEMPTS, request, AttemptReply, is_kept=True))
 
-    def submit_login(self, login: LoginRequest, nonce: str) -> LoginReply:
-        """Send all factors of an attempt to log in, once, signed over the attempt's nonce.
+    @overload
+    def submit(self, action: Literal[Action.LOGIN], request: SubmissionRequest, nonce: str) -> LoginReply:
+        """A login is answered with an assertion."""
+
+    @overload
+    def submit(self, action: Action, request: SubmissionRequest, nonce: str) -> LoginReply | ChangeReply:
+        """All else is answered with what came of it."""
+
+    def submit(self, action: Action, request: SubmissionRequest, nonce: str) -> LoginReply | ChangeReply:
+        """Send all that an attempt at an action asks for, once, signed over the attempt's nonce.
 
         Raises Refused; ReplyLost where it may have arrived; ServerUnreachable or ServerNotTrusted where
         nothing was sent; ServerUnavailable where the reply cannot be understood.
         """
+        path = paths.SUBMISSION[action]
+        reply: type[LoginReply | ChangeReply] = LoginReply if action is Action.LOGIN else ChangeReply
         try:
-            return self._post(paths.LOGIN, login, LoginReply, nonce=nonce)
+            return self._post(path, request, reply, nonce=nonce)
         except RequestException as error:
             if _is_unsent(error):
                 raise ServerUnreachable(f"{self._settings.url}: {_cause(error)}; nothing was sent") from None
-            raise ReplyLost(f"{paths.LOGIN}: {_cause(error)}; the attempt is not sent again") from None
+            raise ReplyLost(f"{path}: {_cause(error)}; the attempt is not sent again") from None
 
     def heartbeat(self, beat: HeartbeatRequest) -> HeartbeatReply:
         """Send a sign of life; repeated on connection errors. Raises Refused or ServerUnavailable."""

@@ -12,11 +12,12 @@ from typing import Final
 
 import structlog
 
-from auth_contract.actions import Action
-from auth_contract.messages import LoginRequest
+from auth_contract.actions import Need
+from auth_contract.messages import SUBMISSIONS, ChangeReply, LoginReply, PendingChange, SubmissionRequest
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera
 from kiosk_agent.client import AuthClient, Surroundings
+from kiosk_agent.effects import Capture, OpenAttempt, Submit
 from kiosk_agent.errors import (
     AssertionRefused,
     CameraFault,
@@ -30,22 +31,24 @@ from kiosk_agent.errors import (
 from kiosk_agent.events import (
     AttemptOpened,
     CameraFailed,
-    Capture,
     Captured,
+    Changed,
     Ending,
     Event,
     Granted,
-    OpenAttempt,
-    Submit,
+    NewSecret,
+    Pictured,
     Turned,
+    Waits,
 )
+from kiosk_agent.flows import ISSUES_SECRET
 from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity
 from kiosk_agent.settings import CaptureSettings
 
 UNREACHABLE: Final = "The login service cannot be reached."
 UNTRUSTED: Final = "This kiosk does not know the server that it reached, and sent it nothing."
-_LOST: Final = "The connection was lost before the decision arrived."
+_LOST: Final = "The connection was lost before the answer arrived."
 _UNCLEAR: Final = "The login service gave no answer that can be used."
 _UNPROVEN: Final = "The answer of the login service could not be proven."
 BROKEN: Final = "Something went wrong at this kiosk."
@@ -65,11 +68,11 @@ class Errands:
     around: Surroundings
     health: Health
 
-    def run(self, errand: Errand) -> Event:
-        """Return what came of an errand, never raising."""
+    def run(self, errand: Errand, tell: Callable[[Event], None]) -> Event:
+        """Return what came of an errand, never raising; `tell` hears of each picture of an enrolment before."""
         began = self.around.monotonic()
         try:
-            return self._run(errand)
+            return self._run(errand, tell)
         except Exception as error:  # an unforeseen fault must end one session, not the kiosk
             _log().error("errand_broke", errand=type(errand).__name__, error=type(error).__name__, at=place(error))
             return Turned(errand.ticket, Ending.UNAVAILABLE, BROKEN)
@@ -77,16 +80,16 @@ class Errands:
             took_s = self.around.monotonic() - began
             self.health.metrics.errand_s.labels(type(errand).__name__).observe(took_s)
 
-    def _run(self, errand: Errand) -> Event:
+    def _run(self, errand: Errand, tell: Callable[[Event], None]) -> Event:
         if isinstance(errand, OpenAttempt):
             return self._open(errand)
         if isinstance(errand, Capture):
-            return self._capture(errand)
+            return self._capture(errand, tell)
         return self._submit(errand)
 
     def _open(self, errand: OpenAttempt) -> Event:
         try:
-            return AttemptOpened(errand.ticket, self.client.open_attempt(Action.LOGIN))
+            return AttemptOpened(errand.ticket, self.client.open_attempt(errand.action))
         except Refused as error:
             _log().warning("attempt_refused", status=error.status, reason=error.reply.reason.value)
             return turned(error, errand.ticket)
@@ -94,12 +97,17 @@ class Errands:
             _log().warning("server_unavailable", error=str(error))
             return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error))
 
-    def _capture(self, errand: Capture) -> Event:
+    def _capture(self, errand: Capture, tell: Callable[[Event], None]) -> Event:
+        settings, is_enrolment = self.capture, errand.is_enrolment
+        wanted = settings.enrol_frames if is_enrolment else settings.frames
+        interval_s = settings.enrol_interval_s if is_enrolment else settings.interval_s
         try:
             self.camera.prepare()
             frames = [self.camera.grab()]
-            while len(frames) < self.capture.frames:
-                self.around.sleep(self.capture.interval_s)
+            while len(frames) < wanted:
+                if is_enrolment:
+                    tell(Pictured(errand.ticket, len(frames)))
+                self.around.sleep(interval_s)
                 frames.append(self.camera.grab())
         except CameraFault as error:
             self.health.camera_fault = str(error)
@@ -110,20 +118,19 @@ class Errands:
 
     def _submit(self, errand: Submit) -> Event:
         try:
-            reply = self.client.submit_login(self._login(errand), errand.attempt.nonce)
-            proof = self.verifier.verify(
-                reply.assertion, username=errand.username, nonce=errand.attempt.nonce, now=self.around.now()
-            )
-            return Granted(errand.ticket, proof, reply.message)
+            reply = self.client.submit(errand.action, self._request(errand), errand.attempt.nonce)
+            return self._granted(errand, reply) if isinstance(reply, LoginReply) else _changed(errand, reply)
         except Refused as error:
             return turned(error, errand.ticket)
         except ReplyLost as error:
             _log().warning("reply_lost", error=str(error))
-            return Turned(errand.ticket, Ending.START_AGAIN, _LOST)
+            return Turned(errand.ticket, Ending.UNCERTAIN, _LOST)
+        except (ServerNotTrusted, ServerUnreachable) as error:
+            _log().warning("server_unavailable", error=str(error))
+            return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error))
         except ServerUnavailable as error:
             _log().warning("server_unavailable", error=str(error))
-            is_unsent = isinstance(error, ServerNotTrusted | ServerUnreachable)
-            return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error) if is_unsent else _UNCLEAR)
+            return Turned(errand.ticket, Ending.UNCERTAIN, _UNCLEAR)
         except AssertionRefused as error:
             _log().error("assertion_refused", error=str(error))
             return Turned(errand.ticket, Ending.NOT_PROVEN, _UNPROVEN)
@@ -131,22 +138,65 @@ class Errands:
             _log().error("no_mac", error=str(error))
             return Turned(errand.ticket, Ending.UNAVAILABLE, BROKEN)
 
-    def _login(self, errand: Submit) -> LoginRequest:
-        return LoginRequest(
-            attempt_id=errand.attempt.attempt_id,
-            username=errand.username,
-            password=errand.password,
-            totp=errand.code,
-            frames=errand.frames,
-            mac=self.identity.read().mac,
-            client_ts_utc=self.around.now(),
+    def _granted(self, errand: Submit, reply: LoginReply) -> Event:
+        proof = self.verifier.verify(
+            reply.assertion, username=errand.entries.name, nonce=errand.attempt.nonce, now=self.around.now()
         )
+        return Granted(errand.ticket, proof, reply.message)
+
+    def _request(self, errand: Submit) -> SubmissionRequest:
+        """The message of the action, each of its members from where it is found here."""
+        entries, model = errand.entries, SUBMISSIONS[errand.action]
+        members = {
+            "attempt_id": errand.attempt.attempt_id,
+            "username": entries.name,
+            "mac": self.identity.read().mac,
+            "client_ts_utc": self.around.now(),
+            "person": entries.person,
+            "permission": entries.permission,
+            "password": entries.password,
+            "new_password": entries.new_password,
+            "totp": entries.code,
+            "new_totp": entries.code,
+            "change_id": errand.change_id,
+            "frames": errand.frames,
+            "new_frames": errand.frames,
+        }
+        return model.model_validate({name: members[name] for name in model.model_fields})
+
+
+def _changed(errand: Submit, reply: ChangeReply) -> Event:
+    """The event of a granted action that is no login; raises ServerUnavailable where the reply cannot be meant."""
+    if reply.username != errand.entries.name:
+        raise ServerUnavailable("the reply is about another name than was sent")
+    pending = reply.pending
+    if pending is None:
+        return Changed(errand.ticket, reply.message)
+    waits = Waits(pending.needs, pending.expires_at, pending.in_force_at)
+    if Need.CODE not in pending.needs or errand.action not in ISSUES_SECRET:
+        return Changed(errand.ticket, reply.message, waits)
+    return Changed(errand.ticket, reply.message, waits, _new_secret(pending, reply))
+
+
+def _new_secret(pending: PendingChange, reply: ChangeReply) -> NewSecret:
+    if pending.provisioning_uri is None or not pending.provisioning_uri.startswith("otpauth://totp/"):
+        raise ServerUnavailable("a first code is asked for, and there is no TOTP secret in the reply")
+    # Both times are the server's, so that a kiosk's clock that is off changes nothing.
+    lifetime_s = (pending.expires_at - reply.granted_at).total_seconds()
+    return NewSecret(pending.change_id, pending.provisioning_uri, max(0.0, lifetime_s))
 
 
 def turned(error: Refused, ticket: int) -> Turned:
     """The event of a refusal, in the server's own words."""
     reply = error.reply
-    return Turned(ticket, Ending(reply.reason.value), reply.message, reply.retry_after_s)
+    return Turned(
+        ticket=ticket,
+        ending=Ending(reply.reason.value),
+        message=reply.message,
+        retry_after_s=reply.retry_after_s,
+        member=reply.field or "",
+        rule=reply.rule or "",
+    )
 
 
 def unavailable_message(error: Exception) -> str:

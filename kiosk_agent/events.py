@@ -1,4 +1,4 @@
-"""What can happen to a session, and what a session can ask for, as frozen data.
+"""What can happen to a session, and what it is made of, as frozen data.
 
 Pure. Secrets and pictures have `repr=False`, so that an event in a log or a traceback shows none.
 Everything that was asked for outside the machine carries the session's `ticket`; an answer with an
@@ -6,21 +6,34 @@ older ticket belongs to a session that has ended, and is ignored.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from auth_contract.actions import Action, Need
 from auth_contract.messages import AttemptReply
 
 
 class Step(StrEnum):
-    """Where a session stands."""
+    """Where a session stands. The values are also the names by which a keypad's script knows the steps."""
 
     ATTRACT = "attract"
+    MENU = "menu"
+    RECOVERY = "recovery"
     NAME = "name"
+    PERSON = "person"
+    PERMISSION = "permission"
     PASSWORD = "password"  # noqa: S105 - the step's name
+    NEW_PASSWORD = "new_password"  # noqa: S105 - the step's name
+    REPEAT = "repeat"
     CODE = "code"
     FACE = "face"
+    ENROL = "enrol"
+    SENDING = "sending"
     CHECKING = "checking"
+    QR = "qr"
     GRANTED = "granted"
+    DONE = "done"
+    WAITING = "waiting"
     DENIED = "denied"
     LOCKED = "locked"
     CAPTURE_AGAIN = "capture_again"
@@ -32,6 +45,8 @@ class Ending(StrEnum):
     """How a session ended: the server's reasons in its own words, and what only a kiosk can know."""
 
     GRANTED = "granted"
+    CHANGED = "changed"
+    PENDING = "pending"
     DENIED = "denied"
     LOCKED = "locked"
     CAPTURE_AGAIN = "capture_again"
@@ -40,6 +55,7 @@ class Ending(StrEnum):
     KIOSK_REFUSED = "kiosk_refused"
     UNAVAILABLE = "unavailable"
     NOT_PROVEN = "not_proven"
+    UNCERTAIN = "uncertain"
     CAMERA_FAULT = "camera_fault"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
@@ -55,6 +71,42 @@ class VerifiedAssertion:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """What a person has entered; only the two names may be shown."""
+
+    name: str = ""
+    person: str = ""
+    permission: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    new_password: str = field(default="", repr=False)
+    repeated: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether anything but a name was entered."""
+        return bool(self.permission or self.password or self.new_password or self.repeated or self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A new TOTP secret that waits for its first code, for `lifetime_s` seconds from its arrival."""
+
+    change_id: str = field(repr=False)
+    uri: str = field(repr=False)
+    lifetime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a change that is not in force yet waits for, until when, and, once known, from when it holds."""
+
+    needs: tuple[Need, ...]
+    expires_at: datetime
+    in_force_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a session ended, for the person (`message`) and for the caller of `login()`."""
 
@@ -63,6 +115,8 @@ class Outcome:
     username: str = ""
     retry_after_s: int | None = None
     assertion: VerifiedAssertion | None = None
+    action: Action = Action.LOGIN
+    waits: Waits | None = None
 
 
 # --- events from the keypad
@@ -97,7 +151,14 @@ class Cancelled:
 
 KeyEvent = Typed | Erased | Cleared | Entered | Cancelled
 
-# --- events from the clock, the camera and the server
+# --- events from the program, the clock, the camera and the server
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Somebody's session at an action begins without the menu."""
+
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +172,14 @@ class AttemptOpened:
 
     ticket: int
     attempt: AttemptReply = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """So many pictures of an enrolment are taken; the next one follows."""
+
+    ticket: int
+    taken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +207,28 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """The server granted an action that is no login: it is done, or `waits` says for what, or a first code is next."""
+
+    ticket: int
+    message: str
+    waits: Waits | None = None
+    secret: NewSecret | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Turned:
-    """The attempt came to nothing: `ending` is anything but GRANTED; `message` holds the hint, if there is one."""
+    """The attempt came to nothing: `ending` is none of GRANTED, CHANGED, PENDING.
+
+    `message` holds the hint, if there is one; `member` and `rule` say what of a malformed message is wrong.
+    """
 
     ticket: int
     ending: Ending
     message: str
     retry_after_s: int | None = None
+    member: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,49 +244,17 @@ class ServiceUp:
     """The server answers again."""
 
 
-Event = KeyEvent | TimedOut | AttemptOpened | Captured | CameraFailed | Granted | Turned | ServiceDown | ServiceUp
-
-# --- effects
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
-    """Ask the server for an attempt."""
-
-    ticket: int
-
-
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """Take the pictures of one attempt."""
-
-    ticket: int
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Send all factors, once."""
-
-    ticket: int
-    attempt: AttemptReply = field(repr=False)
-    username: str
-    password: str = field(repr=False)
-    code: str = field(repr=False)
-    frames: tuple[bytes, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDoor:
-    """Let the person in; there is no way to ask for this without a verified assertion."""
-
-    assertion: VerifiedAssertion
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The session has its outcome."""
-
-    outcome: Outcome
-
-
-Effect = OpenAttempt | Capture | Submit | OpenDoor | Report
+Event = (
+    KeyEvent
+    | Begun
+    | TimedOut
+    | AttemptOpened
+    | Pictured
+    | Captured
+    | CameraFailed
+    | Granted
+    | Changed
+    | Turned
+    | ServiceDown
+    | ServiceUp
+)

@@ -1,59 +1,32 @@
 """The session of one person at the kiosk: (session, event) -> (session, effects).
 
 Pure: no I/O, no clock, no chance; a time-out is an event like any other. `TABLE` is the whole
-machine. What it does not list changes nothing. Password, code and attempt exist only between
-their entry and the end of the session, and every way out goes through `_end` or `_rest`, which
-begin from an empty session. Python cannot overwrite a string, so wiping means that nothing holds
-it any more; pictures are never held at all, they pass from `Captured` to `Submit`.
+machine, one for all actions: which entries an action has is read from `flows.FLOWS`. What the table
+does not list changes nothing. Entries, attempt and new secret exist only between their arrival and
+the end of the session, and every way out goes through `end` or `rest`, which begin from an empty
+session. Python cannot overwrite a string, so wiping means that nothing holds it any more; pictures
+are never held at all, they pass from `Captured` to `Submit`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from auth_contract.fields import canonical_password, canonical_username
-from auth_contract.limits import PASSWORD_MAX_CHARS, USERNAME_MAX_CHARS
-from auth_contract.messages import AttemptReply
+from auth_contract.actions import Action
+from kiosk_agent import answering, entering
 from kiosk_agent import events as e
-from kiosk_agent.events import Effect, Ending, Event, Outcome, Step
+from kiosk_agent.answering import CAPTURES_MAX
+from kiosk_agent.effects import Report
+from kiosk_agent.events import Ending, Event, Outcome, Step
+from kiosk_agent.standing import Next, Session, end, rest
 
-CAPTURES_MAX: Final = 3
-"""Rounds of pictures in one session; after the last the session ends."""
+__all__ = ["CAPTURES_MAX", "TABLE", "Session", "advance"]
 
-_CODE_DIGITS: Final = 6
-_LENGTHS: Final = {Step.NAME: USERNAME_MAX_CHARS, Step.PASSWORD: PASSWORD_MAX_CHARS, Step.CODE: _CODE_DIGITS}
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Where the person stands. `problem` says what was wrong with the last entry, never repeating it."""
-
-    step: Step = Step.ATTRACT
-    ticket: int = 0
-    name: str = ""
-    password: str = field(default="", repr=False)
-    code: str = field(default="", repr=False)
-    attempt: AttemptReply | None = field(default=None, repr=False)
-    captures: int = 0
-    problem: str = ""
-    outcome: Outcome | None = None
-
-    @property
-    def entry(self) -> str:
-        """What stands in the entry of this step; a secret in the steps PASSWORD and CODE."""
-        return {Step.NAME: self.name, Step.PASSWORD: self.password, Step.CODE: self.code}.get(self.step, "")
-
-    @property
-    def has_secret(self) -> bool:
-        """Whether anything is held that must not outlive the session."""
-        return bool(self.password or self.code or self.attempt)
+_LONG: Final = "That took too long."
 
 
-Change = tuple[Session, tuple[Effect, ...]]
-
-
-def advance(session: Session, event: Event) -> Change:
+def advance(session: Session, event: Event) -> Next:
     """Return the session after an event, and what is to be done about it, in order."""
     if getattr(event, "ticket", session.ticket) != session.ticket:
         return session, ()
@@ -61,162 +34,79 @@ def advance(session: Session, event: Event) -> Change:
     return (session, ()) if rule is None else rule(session, event)
 
 
-# --- ways out: an empty session under the next ticket
+# --- service, leaving, time
 
 
-def _rest(session: Session) -> Session:
-    return Session(ticket=session.ticket + 1)
+def _go_down(session: Session, event: e.ServiceDown) -> Next:
+    return replace(rest(session), step=Step.OUT_OF_SERVICE, outcome=Outcome(event.ending, event.message)), ()
 
 
-def _end(session: Session, step: Step, outcome: Outcome) -> Change:
-    return replace(_rest(session), step=step, outcome=outcome), (e.Report(outcome),)
+def _go_up(session: Session, _event: Event) -> Next:
+    return rest(session), ()
 
 
-# --- rules
+def _cancel(session: Session, _event: Event) -> Next:
+    return rest(session), (Report(Outcome(Ending.CANCELLED, "Cancelled.", action=session.action)),)
 
 
-def _begin(session: Session, _event: Event) -> Change:
-    return Session(step=Step.NAME, ticket=session.ticket + 1), ()
+def _cancel_checking(session: Session, event: Event) -> Next:
+    """A login that was left opens no door; a change that was left may be made all the same, and that is told."""
+    if session.sends is Action.LOGIN:
+        return _cancel(session, event)
+    return end(session, Step.DENIED, Outcome(Ending.UNCERTAIN, "You left before the answer arrived."))
 
 
-def _begin_typing(session: Session, event: e.Typed) -> Change:
-    return _type(_begin(session, event)[0], event)
+def _time_out(session: Session, _event: Event) -> Next:
+    return end(session, Step.TIMED_OUT, Outcome(Ending.TIMED_OUT, _LONG))
 
 
-def _type(session: Session, event: e.Typed) -> Change:
-    longest = _LENGTHS[session.step]
-    if len(session.entry) >= longest:
-        return replace(session, problem=f"No more than {longest} characters"), ()
-    if session.step is Step.CODE and event.character not in "0123456789":
-        return replace(session, problem="Digits only"), ()
-    return _with_entry(session, session.entry + event.character), ()
-
-
-def _erase(session: Session, _event: Event) -> Change:
-    return _with_entry(session, session.entry[:-1]), ()
-
-
-def _clear(session: Session, _event: Event) -> Change:
-    return _with_entry(session, ""), ()
-
-
-def _with_entry(session: Session, entry: str) -> Session:
-    if session.step is Step.NAME:
-        return replace(session, name=entry, problem="")
-    if session.step is Step.PASSWORD:
-        return replace(session, password=entry, problem="")
-    return replace(session, code=entry, problem="")
-
-
-def _accept_name(session: Session, _event: Event) -> Change:
-    try:
-        name = canonical_username(session.name.strip())
-    except ValueError as error:
-        return replace(session, problem=str(error).capitalize()), ()
-    return replace(session, step=Step.PASSWORD, name=name, problem=""), ()
-
-
-def _accept_password(session: Session, _event: Event) -> Change:
-    if not session.password:
-        return replace(session, problem="Please enter your password"), ()
-    try:
-        password = canonical_password(session.password)
-    except ValueError as error:
-        return replace(session, problem=str(error).capitalize()), ()
-    return replace(session, step=Step.CODE, password=password, problem=""), ()
-
-
-def _accept_code(session: Session, _event: Event) -> Change:
-    if len(session.code) != _CODE_DIGITS:
-        return replace(session, problem=f"The code has {_CODE_DIGITS} digits"), ()
-    return _look(session, _event)
-
-
-def _look(session: Session, _event: Event) -> Change:
-    return replace(session, step=Step.FACE, problem=""), (e.OpenAttempt(session.ticket),)
-
-
-def _capture(session: Session, event: e.AttemptOpened) -> Change:
-    return replace(session, attempt=event.attempt), (e.Capture(session.ticket),)
-
-
-def _submit(session: Session, event: e.Captured) -> Change:
-    if session.attempt is None:
-        return session, ()
-    submission = e.Submit(
-        ticket=session.ticket,
-        attempt=session.attempt,
-        username=session.name,
-        password=session.password,
-        code=session.code,
-        frames=event.frames,
-    )
-    return replace(session, step=Step.CHECKING, attempt=None, captures=session.captures + 1), (submission,)
-
-
-def _grant(session: Session, event: e.Granted) -> Change:
-    outcome = Outcome(Ending.GRANTED, event.message, username=event.assertion.username, assertion=event.assertion)
-    # The screen needs the name, not the token, and only the caller of `login()` gets the token.
-    shown = replace(outcome, assertion=None)
-    return replace(_rest(session), step=Step.GRANTED, outcome=shown), (e.OpenDoor(event.assertion), e.Report(outcome))
-
-
-def _turn(session: Session, event: e.Turned) -> Change:
-    outcome = Outcome(event.ending, event.message, retry_after_s=event.retry_after_s)
-    if event.ending is Ending.CAPTURE_AGAIN and session.captures < CAPTURES_MAX:
-        return replace(session, step=Step.CAPTURE_AGAIN, attempt=None, outcome=outcome), ()
-    if event.ending is Ending.KIOSK_REFUSED:
-        return _end(session, Step.OUT_OF_SERVICE, outcome)
-    return _end(session, Step.LOCKED if event.ending is Ending.LOCKED else Step.DENIED, outcome)
-
-
-def _retake(session: Session, event: Event) -> Change:
-    return _look(replace(session, outcome=None), event)
-
-
-def _camera_failed(session: Session, _event: Event) -> Change:
-    return _end(session, Step.DENIED, Outcome(Ending.CAMERA_FAULT, "The camera is not working. Please tell the staff."))
-
-
-def _go_down(session: Session, event: e.ServiceDown) -> Change:
-    return replace(_rest(session), step=Step.OUT_OF_SERVICE, outcome=Outcome(event.ending, event.message)), ()
-
-
-def _go_up(session: Session, _event: Event) -> Change:
-    return _rest(session), ()
-
-
-def _cancel(session: Session, _event: Event) -> Change:
-    return _rest(session), (e.Report(Outcome(Ending.CANCELLED, "Cancelled.")),)
-
-
-def _time_out(session: Session, _event: Event) -> Change:
-    return _end(session, Step.TIMED_OUT, Outcome(Ending.TIMED_OUT, "That took too long."))
-
-
-def _ignore_key(session: Session, _event: Event) -> Change:
+def _ignore_key(session: Session, _event: Event) -> Next:
     """A key that belonged to the entry that timed out: only the wait for silence begins anew."""
     return replace(session, ticket=session.ticket + 1), ()
 
 
-def _give_up(session: Session, _event: Event) -> Change:
-    return _end(session, Step.DENIED, Outcome(Ending.TIMED_OUT, "That took too long. Please start again."))
+def _give_up(session: Session, _event: Event) -> Next:
+    return end(session, Step.DENIED, Outcome(Ending.TIMED_OUT, f"{_LONG} Please start again."))
 
 
-def _dismiss(session: Session, _event: Event) -> Change:
-    return _rest(session), ()
+def _give_up_checking(session: Session, event: Event) -> Next:
+    if session.sends is Action.LOGIN:
+        return _give_up(session, event)
+    return end(session, Step.DENIED, Outcome(Ending.UNCERTAIN, "The answer did not arrive in time."))
+
+
+def _dismiss(session: Session, _event: Event) -> Next:
+    return rest(session), ()
 
 
 # --- the machine
 
-Rule = Callable[[Session, Any], Change]
+Rule = Callable[[Session, Any], Next]
 
-_TYPING: Final[dict[type, Rule]] = {
-    e.Typed: _type,
-    e.Erased: _erase,
-    e.Cleared: _clear,
+_MENU: Final[dict[type, Rule]] = {
+    e.Typed: entering.choose,  # -> the first step of an action, or another menu
+    e.Entered: entering.choose_first,
+    e.Cancelled: entering.choose_last,  # -> ATTRACT, or from RECOVERY to MENU
+    e.TimedOut: _dismiss,  # -> ATTRACT
+    e.ServiceDown: _go_down,  # -> OUT_OF_SERVICE
+}
+
+_ENTRY: Final[dict[type, Rule]] = {
+    e.Typed: entering.type_key,
+    e.Erased: entering.erase,
+    e.Cleared: entering.clear,
+    e.Entered: entering.accept,  # -> the next step of the flow; before pictures and sending an attempt is opened
     e.Cancelled: _cancel,  # -> ATTRACT
     e.TimedOut: _time_out,  # -> TIMED_OUT
+}
+
+_LOOKING: Final[dict[type, Rule]] = {
+    e.AttemptOpened: answering.capture,  # takes the pictures
+    e.Captured: answering.submit_pictures,  # -> CHECKING
+    e.CameraFailed: answering.camera_failed,  # -> DENIED
+    e.Turned: answering.turn,  # -> DENIED, or OUT_OF_SERVICE where the kiosk itself is refused
+    e.Cancelled: _cancel,  # -> ATTRACT
+    e.TimedOut: _give_up,  # -> DENIED
 }
 
 _RESULT: Final[dict[type, Rule]] = {
@@ -227,33 +117,44 @@ _RESULT: Final[dict[type, Rule]] = {
 
 _RULES: Final[dict[Step, dict[type, Rule]]] = {
     Step.ATTRACT: {
-        e.Typed: _begin_typing,  # -> NAME, the character is its first
-        e.Entered: _begin,  # -> NAME
+        e.Typed: entering.begin_typing,  # -> NAME of a login, the character is its first
+        e.Begun: entering.begin_asked,  # -> NAME
+        e.Entered: entering.open_menu,  # -> MENU
         e.ServiceDown: _go_down,  # -> OUT_OF_SERVICE
     },
-    Step.NAME: _TYPING | {e.Entered: _accept_name},  # -> PASSWORD
-    Step.PASSWORD: _TYPING | {e.Entered: _accept_password},  # -> CODE
-    Step.CODE: _TYPING | {e.Entered: _accept_code},  # -> FACE, opens the attempt
-    Step.FACE: {
-        e.AttemptOpened: _capture,  # takes the pictures
-        e.Captured: _submit,  # -> CHECKING
-        e.CameraFailed: _camera_failed,  # -> DENIED
-        e.Turned: _turn,  # -> DENIED, or OUT_OF_SERVICE where the kiosk itself is refused
+    Step.MENU: _MENU,
+    Step.RECOVERY: _MENU,
+    Step.NAME: _ENTRY,
+    Step.PERSON: _ENTRY,
+    Step.PERMISSION: _ENTRY,
+    Step.PASSWORD: _ENTRY,
+    Step.NEW_PASSWORD: _ENTRY,
+    Step.REPEAT: _ENTRY | {e.Entered: entering.accept_repeat},  # back to NEW_PASSWORD where the two differ
+    Step.CODE: _ENTRY,
+    Step.FACE: _LOOKING,
+    Step.ENROL: _LOOKING | {e.Pictured: answering.count_picture},
+    Step.SENDING: {
+        e.AttemptOpened: answering.submit_entries,  # -> CHECKING
+        e.Turned: answering.turn,  # -> DENIED, OUT_OF_SERVICE, or back to QR
         e.Cancelled: _cancel,  # -> ATTRACT
         e.TimedOut: _give_up,  # -> DENIED
     },
     Step.CHECKING: {
-        e.Granted: _grant,  # -> GRANTED, opens the door
-        e.Turned: _turn,  # -> DENIED, LOCKED, OUT_OF_SERVICE, or CAPTURE_AGAIN up to CAPTURES_MAX times
-        e.Cancelled: _cancel,  # -> ATTRACT; a grant that comes later opens nothing
-        e.TimedOut: _give_up,  # -> DENIED
+        e.Granted: answering.grant,  # -> GRANTED, opens the door; for a login alone
+        e.Changed: answering.change,  # -> QR, DONE or WAITING; for anything but a login
+        e.Turned: answering.turn,  # -> DENIED, LOCKED, OUT_OF_SERVICE, CAPTURE_AGAIN, QR, or a malformed entry
+        e.Cancelled: _cancel_checking,  # -> ATTRACT, and a grant that comes later opens nothing; or DENIED
+        e.TimedOut: _give_up_checking,  # -> DENIED
     },
+    Step.QR: _ENTRY | {e.Typed: entering.type_at_qr},  # S spells the secret out, M asks for more time
     Step.CAPTURE_AGAIN: {
-        e.Entered: _retake,  # -> FACE
-        e.TimedOut: _retake,  # -> FACE
+        e.Entered: answering.retake,  # -> FACE or ENROL
+        e.TimedOut: answering.retake,  # -> FACE or ENROL
         e.Cancelled: _cancel,  # -> ATTRACT
     },
     Step.GRANTED: _RESULT,
+    Step.DONE: _RESULT,
+    Step.WAITING: _RESULT,
     Step.DENIED: _RESULT,
     Step.LOCKED: _RESULT,
     # Whoever still types a password must not see its rest become a name, which is shown in clear.
@@ -261,7 +162,7 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
         e.Typed: _ignore_key,
         e.Erased: _ignore_key,
         e.Cleared: _ignore_key,
-        e.Entered: _begin,  # -> NAME
+        e.Entered: entering.begin_again,  # -> the first step of the same action
         e.Cancelled: _dismiss,  # -> ATTRACT
         e.TimedOut: _dismiss,  # -> ATTRACT, after a while without a key
     },

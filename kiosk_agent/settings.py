@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from auth_contract.fields import KioskId, Mac
-from auth_contract.limits import FRAMES_MAX
+from auth_contract.limits import ENROL_FRAMES_MIN, FRAMES_MAX
 from kiosk_agent.errors import SettingsRefused
 
 
@@ -47,7 +47,9 @@ class SessionSettings(_Section):
     step_s: float = Field(default=60.0, ge=10, le=600, description="For one entry, however often a key is pressed")
     face_s: float = Field(default=30.0, ge=5, le=50, description="To open the attempt and take the pictures")
     checking_s: float = Field(default=25.0, ge=5, le=180, description="To wait for the server's decision")
+    qr_s: float = Field(default=180.0, ge=30, le=600, description="To scan a QR code and type its first code")
     result_s: float = Field(default=6.0, ge=1, le=60, description="To show a result")
+    waiting_s: float = Field(default=20.0, ge=1, le=120, description="To show what a change waits for")
     capture_again_s: float = Field(default=4.0, ge=1, le=30, description="To read the hint before the next pictures")
 
 
@@ -56,6 +58,8 @@ class CaptureSettings(_Section):
 
     frames: int = Field(default=3, ge=1, le=FRAMES_MAX, description="Pictures in one submission")
     interval_s: float = Field(default=0.2, ge=0, le=2, description="Between two pictures")
+    enrol_frames: int = Field(default=5, ge=ENROL_FRAMES_MIN, le=FRAMES_MAX, description="Pictures of a new face")
+    enrol_interval_s: float = Field(default=1.5, ge=0, le=5, description="Between two of them, to turn the head")
     quality: int = Field(default=90, ge=50, le=100, description="JPEG quality; lowered where 1 MiB would be passed")
 
 
@@ -172,6 +176,16 @@ class KioskSettings(_Section):
             raise ValueError(
                 f"session.checking_s = {self.session.checking_s} must be above server.connect_timeout_s + "
                 f"server.read_timeout_s = {longest_s}, or a decision would arrive after nobody waits for it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_fit_their_time(self) -> "KioskSettings":
+        longest_s = self.capture.enrol_interval_s * (self.capture.enrol_frames - 1)
+        if self.session.face_s <= longest_s:
+            raise ValueError(
+                f"session.face_s = {self.session.face_s} must be above capture.enrol_interval_s x "
+                f"(capture.enrol_frames - 1) = {longest_s}, or no enrolment would end in time"
             )
         return self
 

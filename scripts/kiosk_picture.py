@@ -10,7 +10,7 @@ import sys
 from html import escape
 from pathlib import Path
 
-from kiosk_agent.events import Ending, Outcome, Step
+from kiosk_agent.events import Ending, Entries, Outcome, Step
 from kiosk_agent.screen.terminal import TerminalBackend
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session
@@ -21,8 +21,8 @@ _COLOURS = {"1": "#f5f5f5", "1;32": "#6ee787", "1;31": "#ff7b72", "1;33": "#f2cc
 _ESCAPE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
 
 _SESSIONS = (
-    (Session(step=Step.PASSWORD, name="ada", password="x" * 13), 21.0),
-    (Session(step=Step.CODE, name="ada", code="x" * 4), 17.0),
+    (Session(step=Step.PASSWORD, entries=Entries(name="ada", password="x" * 13)), 21.0),
+    (Session(step=Step.CODE, entries=Entries(name="ada", code="x" * 4)), 17.0),
     (Session(step=Step.GRANTED, outcome=Outcome(Ending.GRANTED, "Access granted.", "ada")), None),
     (
         Session(

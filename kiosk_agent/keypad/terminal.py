@@ -14,6 +14,7 @@ import select
 import sys
 import termios
 from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 
 from kiosk_agent.errors import BackendRefused, KeypadFault
@@ -76,8 +77,9 @@ class TerminalBackend:
         """Put the terminal back as it was found."""
         if self._is_open:
             self._is_open = False
-            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._found)
             atexit.unregister(self.close)
+            with suppress(termios.error):  # a terminal that is gone needs nothing put back
+                termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._found)
 
     def _is_ready(self, timeout_s: float) -> bool:
         return bool(select.select([self._descriptor], [], [], timeout_s)[0])

@@ -1,68 +1,200 @@
 """The screen in a terminal: a framed page that is painted over, or plain lines where there is none.
 
 Only fixed escape sequences of this file ever reach the terminal; `view.neutral` has taken them out
-of everything else.
+of everything else. A page that shows a new secret is wiped, with what a terminal keeps of earlier
+lines, when its step ends, when the screen is closed, and when the process ends without closing it;
+in a pipe or a file it is never written at all.
 """
 
+import atexit
+import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import zip_longest
 from textwrap import wrap
 from typing import Final, TextIO
 
+from kiosk_agent.screen.qr import INK, qr_lines, smallest
 from kiosk_agent.screen.view import View
 from kiosk_agent.settings import TerminalScreen
 
 _WIDTH: Final = 64
+_BESIDE_MIN: Final = 22
+"""Columns that the text beside a QR code takes at least."""
+
 _CLEAR: Final = "\x1b[2J\x1b[3J\x1b[H"
+_HOME: Final = "\x1b[H"
+_REST_OF_LINE: Final = "\x1b[K"
+_REST_OF_PAGE: Final = "\x1b[J"
 _TONES: Final = {"plain": "\x1b[1m", "good": "\x1b[1;32m", "bad": "\x1b[1;31m", "busy": "\x1b[1;33m"}
+_LIGHT_ON_DARK: Final = "\x1b[37;97;40m"
+"""White on black; where a terminal knows no bright colours the second number means nothing to it."""
+
 _RESET: Final = "\x1b[0m"
+_USUAL_SIZE: Final = (80, 24)
+
+Size = Callable[[], tuple[int, int]]
+"""Gives columns and rows."""
 
 
 class TerminalBackend:
-    """Paints views on a terminal, standard output unless told otherwise."""
+    """Paints views on a terminal, standard output unless told otherwise; `size` is asked before each page."""
 
-    def __init__(self, settings: TerminalScreen, stream: TextIO | None = None) -> None:
+    def __init__(self, settings: TerminalScreen, stream: TextIO | None = None, size: Size | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._is_terminal = self._stream.isatty()
+        self._size = size or self._ask_size
         self._last = ""
+        self._page: object = None
+        self._code: tuple[object, tuple[str, ...] | None] | None = None
+        if self._is_terminal:
+            atexit.register(self._close_at_exit)
 
     def show(self, view: View) -> None:
         """Paint the view where it differs from what stands there."""
-        text = _page(view) if self._is_terminal else _line(view)
-        if text != self._last:
-            self._last = text
-            self._write(_CLEAR + text if self._is_terminal else text)
+        if not self._is_terminal:
+            return self._say(_line(view))
+        columns, rows = self._size()
+        code = self._code_of(view, columns, rows)
+        text = _page(view, (columns, rows)) if code is None else _page_beside(view, code, columns)
+        page = (view.title, view.subject, bool(view.uri), bool(view.secret), columns, rows)
+        # Within a page only what differs is painted: a QR code that blinks each second is hard to scan.
+        self._say(text, _CLEAR + text if page != self._page else _over(text))
+        self._page = page
 
     def close(self) -> None:
         """Clear a terminal."""
+        self._last, self._code, self._page = "", None, None
         if self._is_terminal:
+            atexit.unregister(self._close_at_exit)
             self._write(_CLEAR)
 
+    def _close_at_exit(self) -> None:
+        with suppress(OSError, ValueError):  # a terminal that is gone shows nothing any more
+            self.close()
+
+    def _say(self, text: str, written: str | None = None) -> None:
+        if text != self._last:
+            self._last = text
+            self._write(text if written is None else written)
+
+    def _code_of(self, view: View, columns: int, rows: int) -> tuple[str, ...] | None:
+        """The lines of the view's QR code, made once; None where it has none, or it does not fit."""
+        if not view.uri or not self._can_draw():
+            self._code = None
+            return None
+        key = (view.uri, columns, rows)
+        if self._code is None or self._code[0] != key:
+            self._code = (key, qr_lines(view.uri, columns - 2 - _BESIDE_MIN, rows))
+        return self._code[1]
+
+    def _can_draw(self) -> bool:
+        try:
+            INK.encode(self._encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    @property
+    def _encoding(self) -> str:
+        return self._stream.encoding or "utf-8"
+
+    def _ask_size(self) -> tuple[int, int]:
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except OSError:  # also of a stream without a descriptor
+            return _USUAL_SIZE
+        return (size.columns, size.lines) if size.columns and size.lines else _USUAL_SIZE
+
     def _write(self, text: str) -> None:
-        encoding = self._stream.encoding or "utf-8"
-        self._stream.write(text.encode(encoding, "replace").decode(encoding))
+        self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
         self._stream.flush()
 
 
-def _page(view: View) -> str:
-    rule = "-" * _WIDTH
-    left = "" if view.seconds_left is None else f"{view.seconds_left} s left"
-    rows = [f"4Auth{left:>{_WIDTH - 5}}", rule, "", f"{_TONES[view.tone]}  {view.title}{_RESET}", ""]
-    for line in view.lines:
-        rows += wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+def _page(view: View, size: tuple[int, int]) -> str:
+    width = min(_WIDTH, size[0])
+    rule = "-" * width
+    head = f"4Auth   {view.subject}" if view.subject else "4Auth"
+    rows = [f"{head}{_left(view):>{width - len(head)}}", rule, "", _title(view, "  "), ""]
+    for line in (*view.lines, *_missing_code(view, size)):
+        rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
+    if view.secret:
+        rows += ["", *(f"  {line}" for line in _spelt(view.secret))]
     if view.entry is not None:
-        rows += ["", f"  > {view.entry}_"]
+        rows += ["", _entry(view)]
     if view.problem:
-        rows += ["", *wrap(view.problem, _WIDTH, initial_indent="  ! ", subsequent_indent="    ")]
-    rows += ["", rule, f"  {view.keys}"]
-    if view.notice:
-        rows.append(f"  {view.notice}")
+        rows += ["", *wrap(view.problem, width, initial_indent="  ! ", subsequent_indent="    ")]
+    rows += ["", rule]
+    for line in (view.keys, view.notice):
+        rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
+    if len(rows) >= size[1]:  # rather close together than scrolled away
+        rows = [row for row in rows if row]
     return "\n".join(rows) + "\n"
+
+
+def _page_beside(view: View, code: tuple[str, ...], columns: int) -> str:
+    """The QR code, and beside it what there is to say; its last line has no end, so that nothing scrolls."""
+    # One column stays free: after the last one some terminals go to the next line, and some do not.
+    width = columns - len(code[0]) - 3
+    beside = ["4Auth", *wrap(view.subject, width), _left(view), "", _title(view), ""]
+    for line in view.lines:
+        beside += wrap(line, width)
+    beside += ["", _entry(view).strip()]
+    if view.problem:
+        beside += wrap(f"! {view.problem}", width)
+    if view.secret:
+        beside += ["", *_spelt(view.secret)]
+    beside += ["", *view.keys.split("   ")]
+    if view.notice:
+        beside += wrap(view.notice, width)
+    if len(beside) > len(code):  # blank lines go first
+        beside = [line for line in beside if line]
+    drawn = (f"{_LIGHT_ON_DARK}{line}{_RESET}" for line in code)
+    blank = " " * len(code[0])
+    pairs = zip_longest(drawn, beside)
+    return "\n".join(f"{line or blank}  {text or ''}" for line, text in pairs)
+
+
+def _over(text: str) -> str:
+    return _HOME + text.replace("\n", f"{_REST_OF_LINE}\n") + _REST_OF_LINE + _REST_OF_PAGE
+
+
+def _title(view: View, indent: str = "") -> str:
+    return f"{_TONES[view.tone]}{indent}{view.title}{_RESET}"
+
+
+def _left(view: View) -> str:
+    return "" if view.seconds_left is None else f"{view.seconds_left} s left"
+
+
+def _entry(view: View) -> str:
+    return f"  > {view.entry or ''}_" + (f"   {view.aside}" if view.aside else "")
+
+
+def _spelt(secret: str) -> list[str]:
+    return wrap(secret, 20)
+
+
+def _missing_code(view: View, size: tuple[int, int]) -> list[str]:
+    if not view.uri:
+        return []
+    columns, rows = smallest(view.uri)
+    needed = f"{columns + 2 + _BESIDE_MIN} columns and {rows} rows"
+    return [
+        f"The QR code needs {needed}; this terminal has {size[0]} and {size[1]}, or cannot draw it. "
+        "Make its window larger or its letters smaller, or press S for the secret in letters."
+    ]
 
 
 def _line(view: View) -> str:
     """One line for each thing said; nothing for each key or second, so that a log stays short."""
     mark = {"plain": " ", "good": "+", "bad": "!", "busy": "."}[view.tone]
-    said = [f"[{mark}] {view.title}: {' '.join(view.lines)}"]
+    lines = (*view.lines, _NO_TERMINAL) if view.uri else view.lines
+    said = [f"[{mark}] {view.title}: {' '.join(lines)}"]
     if view.problem:
         said.append(f"    {view.problem}")
     return "\n".join(said) + "\n"
+
+
+_NO_TERMINAL: Final = "The QR code and its secret are shown on a terminal only, and this is none."

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import jwt
 import numpy as np
+import pyotp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,7 +25,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 from jwt.algorithms import OKPAlgorithm
+from pydantic import ValidationError
 
+from auth_contract.actions import Action
+from auth_contract.messages import SUBMISSIONS, AttemptRequest
+from auth_contract.paths import SUBMISSION
 from auth_contract.signing import COVERED_COMPONENTS, LABEL, TAG
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.settings import KioskSettings, ServerSettings, parse_settings
@@ -35,6 +40,8 @@ KIOSK = "front-door"
 ATTEMPT_ID = "A" * 22
 NONCE = "N" * 22
 MAC = "00:1b:21:0a:0b:0c"
+CHANGE_ID = "C" * 22
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 class Clock:
@@ -169,8 +176,11 @@ class _Verifier(HTTPMessageVerifier):
 class FakeAuthServer:
     """A TLS server on loopback that checks signatures and answers as its script says.
 
-    `answers[path]` is a line of answers; its last one is given again and again. `app_bytes` counts
-    what clients sent inside TLS, whether or not it was a request.
+    Unless told otherwise it grants every action: a new TOTP secret waits for a code that is right by
+    its own clock. `answers[path]` is a line of answers; its last one is given again and again.
+    `contract_faults` tells of submissions that are not what the contract says, or not of the action
+    for which the last attempt was opened. `app_bytes` counts what clients sent inside TLS, whether
+    or not it was a request.
     """
 
     def __init__(self, folder: Path, kiosk_key: Any, assertions: Assertions) -> None:
@@ -181,7 +191,14 @@ class FakeAuthServer:
         self.connections = 0
         self.requests: list[Received] = []
         self.signature_faults: list[str] = []
+        self.contract_faults: list[str] = []
+        self.opened: list[Action] = []
+        self.totp = pyotp.TOTP(SECRET)
         self.answers: dict[str, deque[Answer]] = {
+            **{path: deque([lambda request: self.change(request.json["username"])]) for path in SUBMISSION.values()},
+            "/v1/register": deque([lambda request: self.new_secret(request.json["username"])]),
+            "/v1/recover/totp": deque([lambda request: self.new_secret(request.json["username"])]),
+            "/v1/confirm": deque([self.confirm]),
             "/v1/attempts": deque([self.attempt()]),
             "/v1/login": deque([lambda request: self.grant(request.json["username"])]),
             "/v1/heartbeat": deque([lambda _request: Reply(body={"server_ts_utc": self.now().isoformat()})]),
@@ -217,6 +234,36 @@ class FakeAuthServer:
         token = self.assertions.token(now=now, **({"sub": username} | claims))
         body = {"outcome": "granted", "username": username, "granted_at": now.isoformat(), "message": "Welcome."}
         return Reply(body=body | {"assertion": token})
+
+    def change(self, username: str = "alice", message: str = "It is done.", **pending: Any) -> Reply:
+        """A granted action that is no login; `pending` are members of what it waits for."""
+        now = self.now()
+        body = {"outcome": "granted", "username": username, "granted_at": now.isoformat(), "message": message}
+        if pending:
+            expires_at = (now + timedelta(seconds=pending.pop("lifetime_s", 600))).isoformat()
+            body["pending"] = {"change_id": CHANGE_ID, "expires_at": expires_at} | pending
+        return Reply(body=body)
+
+    def uri(self, username: str) -> str:
+        """The provisioning URI of the one secret that this server gives."""
+        return self.totp.provisioning_uri(name=username, issuer_name=f"4Auth {SITE}")
+
+    def new_secret(self, username: str, *more: str, lifetime_s: float = 600) -> Reply:
+        """A new TOTP secret that waits for its first code, and what else it waits for."""
+        needs = ["code", *more]
+        return self.change(
+            username, "Scan it.", needs=needs, provisioning_uri=self.uri(username), lifetime_s=lifetime_s
+        )
+
+    def first_code(self) -> str:
+        """The code that an authenticator app shows now."""
+        return self.totp.at(self.now())
+
+    def confirm(self, request: Received) -> Reply:
+        """Done, where the code is right."""
+        sent = request.json
+        is_right = (sent["change_id"], sent["new_totp"]) == (CHANGE_ID, self.first_code())
+        return self.change(sent["username"]) if is_right else self.refusal("denied")
 
     def answer(self, path: str, *answers: Answer) -> None:
         """Answer at this path so from now on; the last answer is given again and again."""
@@ -256,6 +303,7 @@ class FakeAuthServer:
         self.requests.append(request)
         if request.method == "POST":
             self._check_signature(request)
+            self._check_contract(request)
         line = self.answers[request.path]
         answer = line.popleft() if len(line) > 1 else line[0]
         if isinstance(answer, str):
@@ -278,6 +326,20 @@ class FakeAuthServer:
             self.app_bytes += len(chunk)
         method, path, _ = first.split(" ")
         return Received(method, path, headers, body)
+
+    def _check_contract(self, request: Received) -> None:
+        if request.path == "/v1/attempts":
+            return self.opened.append(AttemptRequest.model_validate_json(request.body).action)
+        action = next((action for action, path in SUBMISSION.items() if path == request.path), None)
+        if action is None:
+            return None
+        try:
+            SUBMISSIONS[action].model_validate_json(request.body)
+        except ValidationError as error:
+            self.contract_faults.append(f"{request.path}: {error}")
+        if self.opened[-1:] != [action] or request.signature_nonce != NONCE:
+            self.contract_faults.append(f"{request.path}: no attempt was opened for it")
+        return None
 
     def _check_signature(self, request: Received) -> None:
         verifier = _Verifier(signature_algorithm=algorithms.ED25519, key_resolver=_OneKey(self.kiosk_key))

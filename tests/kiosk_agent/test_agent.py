@@ -11,10 +11,12 @@ from itertools import cycle
 
 import pytest
 
+from auth_contract.actions import Action
+from auth_contract.paths import SUBMISSION
 from kiosk_agent.agent import Agent
 from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
-from kiosk_agent.events import Cancelled, Ending, Entered, Erased, ServiceDown, ServiceUp, Step, Typed
+from kiosk_agent.events import Begun, Cancelled, Ending, Entered, Entries, Erased, ServiceDown, ServiceUp, Step, Typed
 
 NONCE = "N" * 22
 LINES = (
@@ -42,10 +44,17 @@ class Screen:
 
     def __init__(self) -> None:
         self.titles: list[str] = []
+        self.lines: list[str] = []
+        self.problems: list[str] = []
+        self.uris: set[str] = set()
         self.everything = ""
 
     def show(self, shown) -> None:
         self.everything += repr(shown)
+        self.uris |= {shown.uri} - {""}
+        self.lines += [line for line in shown.lines if line not in self.lines]
+        if shown.problem not in ["", *self.problems[-1:]]:
+            self.problems.append(shown.problem)
         if self.titles[-1:] != [shown.title]:
             self.titles.append(shown.title)
 
@@ -192,7 +201,7 @@ def test_new_pictures_are_sent_with_a_new_attempt_and_without_typing(site, serve
 def test_a_lost_reply_is_told_and_nothing_is_sent_again(site, server) -> None:
     server.answer("/v1/login", "drop")
     kiosk = site()
-    assert kiosk.once().ending is Ending.START_AGAIN
+    assert kiosk.once().ending is Ending.UNCERTAIN
     assert len(server.at("/v1/login")) == 1
     assert kiosk.door.opened_for == []
 
@@ -252,7 +261,6 @@ def test_silence_ends_a_session_after_the_idle_time(site, clock) -> None:
 def test_the_rest_of_a_password_is_not_shown_when_its_entry_timed_out(site, clock) -> None:
     """However slowly it is typed, while no two keys are 2 s apart; after that, keys are a name again."""
     kiosk = site(lines=[])
-    kiosk.agent.handle(Entered())
     for event in [*map(Typed, "alice"), Entered(), *map(Typed, "Secr")]:
         kiosk.agent.handle(event)
     clock.moved_s += kiosk.services.settings.session.idle_s
@@ -263,19 +271,19 @@ def test_the_rest_of_a_password_is_not_shown_when_its_entry_timed_out(site, cloc
         kiosk.agent.turn()
         clock.moved_s += QUIET_S - 0.1
     kiosk.agent.turn()
-    assert (kiosk.agent.session.step, kiosk.agent.session.name) == (Step.TIMED_OUT, "")
+    assert (kiosk.agent.session.step, kiosk.agent.session.entries) == (Step.TIMED_OUT, Entries())
     assert not any(character in kiosk.screen.everything for character in ("et-", "P_", "entry='e'"))
     kiosk.agent.turn()
     assert kiosk.agent.session.step is Step.ATTRACT
     kiosk.agent.handle(Typed("b"))
-    assert (kiosk.agent.session.step, kiosk.agent.session.name) == (Step.NAME, "b")
+    assert (kiosk.agent.session.step, kiosk.agent.session.entries) == (Step.NAME, Entries(name="b"))
     kiosk.services.close()
 
 
 @pytest.mark.parametrize(("event", "step"), [(Entered(), Step.NAME), (Cancelled(), Step.ATTRACT)])
 def test_who_timed_out_need_not_wait(event, step, site, clock) -> None:
     kiosk = site(lines=[])
-    kiosk.agent.handle(Entered())
+    kiosk.agent.handle(Begun(Action.LOGIN))
     clock.moved_s += kiosk.services.settings.session.idle_s
     kiosk.agent.turn()
     kiosk.agent.handle(event)
@@ -340,6 +348,331 @@ def test_sessions_follow_one_another(site, server, clock) -> None:
     while kiosk.agent.session.step is not Step.ATTRACT:
         kiosk.agent.turn()
     assert server.signature_faults == []
+    kiosk.services.close()
+
+
+# --- all other actions, from the menu to what is done
+
+TICKET = "0123-4567-89AB-CDEF"
+STEPS = {
+    "name": "Alice",
+    "person": "Bob",
+    "permission": TICKET,
+    "password": "Secret-Pass",
+    "new_password": "Newer-Pass",
+    "repeat": "Newer-Pass",
+    "code": "424242",
+}
+SECRETS = (
+    "Secret-Pass",
+    "Newer-Pass",
+    TICKET,
+    TICKET.replace("-", ""),
+    "424242",
+    "JBSWY3DP",
+    "/9j/",
+    "N" * 22,
+    "C" * 22,
+)
+CHOOSE = {
+    Action.REGISTER: ["2"],
+    Action.RECOVER_TOTP: ["3", "1"],
+    Action.RECOVER_PASSWORD: ["3", "2"],
+    Action.RECOVER_FACE: ["3", "3"],
+    Action.UPDATE_MAC: ["3", "4"],
+    Action.APPROVE: ["4"],
+    Action.CANCEL: ["5"],
+}
+ENTRIES = {
+    Action.REGISTER: ["name", "permission", "new_password", "repeat"],
+    Action.RECOVER_TOTP: ["name", "password"],
+    Action.RECOVER_PASSWORD: ["name", "new_password", "repeat", "code"],
+    Action.RECOVER_FACE: ["name", "password", "code"],
+    Action.UPDATE_MAC: ["name", "password", "code"],
+    Action.APPROVE: ["name", "person", "password", "code"],
+    Action.CANCEL: ["name", "password", "code"],
+}
+SENT = {
+    Action.REGISTER: {"permission": TICKET.replace("-", ""), "new_password": "Newer-Pass", "new_frames": 5},
+    Action.RECOVER_TOTP: {"password": "Secret-Pass", "frames": 3},
+    Action.RECOVER_PASSWORD: {"new_password": "Newer-Pass", "totp": "424242", "frames": 3},
+    Action.RECOVER_FACE: {"password": "Secret-Pass", "totp": "424242", "new_frames": 5},
+    Action.UPDATE_MAC: {"password": "Secret-Pass", "totp": "424242", "frames": 3},
+    Action.APPROVE: {"person": "bob", "password": "Secret-Pass", "totp": "424242", "frames": 3},
+    Action.CANCEL: {"password": "Secret-Pass", "totp": "424242"},
+}
+DONE = {
+    Action.REGISTER: "Registered",
+    Action.RECOVER_TOTP: "New authenticator in force",
+    Action.RECOVER_PASSWORD: "New password in force",
+    Action.RECOVER_FACE: "New face in force",
+    Action.UPDATE_MAC: "This kiosk is yours now",
+    Action.APPROVE: "Approved",
+    Action.CANCEL: "Request cancelled",
+}
+
+
+def typed(step: str, text: str, *, enter: bool = True) -> dict:
+    return {"step": step, "text": text, "enter": enter}
+
+
+def session_of(action: Action, *more: dict) -> list[dict]:
+    """The keypad's script of a session at an action, from rest, with lines of its own after the entries."""
+    menus = [typed(menu, key, enter=False) for menu, key in zip(["menu", "recovery"], CHOOSE[action], strict=False)]
+    entries = [typed(step, STEPS[step]) for step in ENTRIES[action]]
+    return [{"step": "attract", "keys": ["enter"]}, *menus, *entries, *more]
+
+
+@pytest.fixture
+def run_session(site, server, capsys):
+    """Runs one session from rest to its outcome; whatever came of it, no secret is left anywhere."""
+    ended = []
+
+    def run(action: Action, *more: dict, lines=None, **changes):
+        kiosk = site(lines=lines or session_of(action, *more), **changes)
+        kiosk.services.keypad.follow(Step.ATTRACT)
+        while kiosk.agent._outcome is None:
+            kiosk.agent.turn()
+        ended.append(kiosk)
+        kiosk.agent.turn()
+        return kiosk, kiosk.agent._outcome
+
+    yield run
+    assert server.signature_faults == []
+    for kiosk in ended:
+        assert kiosk.door.opened_for == [], "only a login opens the door"
+        assert not kiosk.agent.session.has_secret
+        kiosk.services.close()
+        out = capsys.readouterr()
+        for secret in SECRETS:
+            assert secret not in kiosk.screen.everything + out.out + out.err
+
+
+@pytest.mark.parametrize("action", CHOOSE)
+def test_each_action_through_the_whole_kiosk(action, run_session, server) -> None:
+    kiosk, outcome = run_session(action, typed("qr", server.first_code()))
+    assert (outcome.ending, outcome.action, outcome.username) == (Ending.CHANGED, action, "alice")
+    has_secret = action in {Action.REGISTER, Action.RECOVER_TOTP}
+    path = SUBMISSION[action]
+    confirmed = ["/v1/attempts", "/v1/confirm"] if has_secret else []
+    assert [request.path for request in server.requests] == ["/v1/attempts", path, *confirmed]
+    assert server.opened == [action, Action.CONFIRM][: 1 + has_secret]
+    assert server.contract_faults == []
+    sent = server.at(path)[0].json
+    frames = {name: len(sent[name]) for name in ("frames", "new_frames") if name in sent}
+    envelope = {"attempt_id": "A" * 22, "username": "alice", "mac": "00:1b:21:0a:0b:0c"}
+    assert sent | frames == SENT[action] | envelope | {"client_ts_utc": sent["client_ts_utc"]}
+    if has_secret:
+        confirmation = server.at("/v1/confirm")[0].json
+        assert (confirmation["change_id"], confirmation["new_totp"]) == ("C" * 22, server.first_code())
+    assert kiosk.screen.uris == ({server.uri("alice")} if has_secret else set())
+    assert kiosk.screen.titles[-1] == DONE[action]
+
+
+@pytest.mark.parametrize("action", CHOOSE)
+@pytest.mark.parametrize(
+    ("reason", "status", "ending", "title"),
+    [
+        ("denied", 403, Ending.DENIED, "Request denied"),
+        ("locked", 423, Ending.LOCKED, "Please wait"),
+        ("start_again", 409, Ending.START_AGAIN, "Not done"),
+        ("unavailable", 503, Ending.UNAVAILABLE, "Not done"),
+        ("kiosk_refused", 401, Ending.KIOSK_REFUSED, "Out of service"),
+    ],
+)
+def test_each_refusal_of_each_action_is_shown(action, reason, status, ending, title, run_session, server) -> None:
+    server.answer(SUBMISSION[action], server.refusal(reason, status))
+    kiosk, outcome = run_session(action)
+    assert (outcome.ending, kiosk.screen.titles[-1]) == (ending, title)
+    assert len(server.at(SUBMISSION[action])) == 1, "a submission is sent once"
+
+
+@pytest.mark.parametrize("action", CHOOSE)
+def test_a_lost_reply_to_a_change_is_told_and_nothing_is_sent_again(action, run_session, server) -> None:
+    server.answer(SUBMISSION[action], "drop")
+    kiosk, outcome = run_session(action)
+    assert (outcome.ending, kiosk.screen.titles[-1]) == (Ending.UNCERTAIN, "Perhaps not done")
+    assert len(server.at(SUBMISSION[action])) == 1
+
+
+@pytest.mark.parametrize("action", CHOOSE)
+def test_a_grant_of_a_login_in_the_place_of_a_change_is_no_answer(action, run_session, server) -> None:
+    server.answer(SUBMISSION[action], server.grant())
+    assert run_session(action)[1].ending is Ending.UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda server: server.change("bob"),
+        lambda server: server.change(needs=["code"]),
+        lambda server: server.change(needs=["code"], provisioning_uri="https://elsewhere.example/"),
+    ],
+    ids=["another name", "no secret", "no secret's address"],
+)
+def test_a_new_secret_that_cannot_be_meant_is_not_shown(reply, run_session, server) -> None:
+    server.answer("/v1/recover/totp", reply(server))
+    kiosk, outcome = run_session(Action.RECOVER_TOTP)
+    assert (outcome.ending, kiosk.screen.uris) == (Ending.UNCERTAIN, set())
+
+
+def test_a_change_that_waits_says_so(run_session, server) -> None:
+    server.answer("/v1/recover/password", server.change(needs=["approval", "time"], lifetime_s=3600))
+    kiosk, outcome = run_session(Action.RECOVER_PASSWORD)
+    assert (outcome.ending, kiosk.screen.titles[-1]) == (Ending.PENDING, "Not in force yet")
+    assert "Until then your old password counts." in kiosk.screen.lines
+
+
+def test_a_confirmed_secret_may_wait_for_an_approval(run_session, server) -> None:
+    server.answer("/v1/confirm", server.change(needs=["approval"]))
+    kiosk, outcome = run_session(Action.RECOVER_TOTP, typed("qr", server.first_code()))
+    assert (outcome.ending, outcome.action) == (Ending.PENDING, Action.RECOVER_TOTP)
+    assert "Until then your old authenticator app counts." in kiosk.screen.lines
+
+
+def test_a_wrong_first_code_is_typed_again_with_the_code_still_there(run_session, server) -> None:
+    wrong = typed("qr", f"{(int(server.first_code()) + 1) % 1_000_000:06d}")
+    kiosk, outcome = run_session(Action.REGISTER, wrong, wrong, typed("qr", server.first_code()))
+    assert outcome.ending is Ending.CHANGED
+    assert server.opened == [Action.REGISTER, *[Action.CONFIRM] * 3], "each through an attempt of its own"
+    assert kiosk.screen.problems == [
+        "That was not the code. 4 tries are left",
+        "That was not the code. 3 tries are left",
+    ]
+
+
+def test_after_five_wrong_first_codes_the_secret_is_gone(run_session, server) -> None:
+    wrong = typed("qr", f"{(int(server.first_code()) + 1) % 1_000_000:06d}")
+    _, outcome = run_session(Action.RECOVER_TOTP, *[wrong] * 9)
+    assert (outcome.ending, len(server.at("/v1/confirm"))) == (Ending.DENIED, 5)
+
+
+def test_a_server_that_is_away_for_a_moment_does_not_cost_the_new_secret(run_session, server) -> None:
+    server.answer("/v1/confirm", server.refusal("unavailable", 503), server.confirm)
+    code = typed("qr", server.first_code())
+    kiosk, outcome = run_session(Action.RECOVER_TOTP, code, code)
+    assert outcome.ending is Ending.CHANGED
+    assert kiosk.screen.problems == ["Because unavailable. Please type the code once more"]
+
+
+def test_a_refused_new_password_is_chosen_again(run_session, server) -> None:
+    refused = server.refusal("malformed", 422, field="new_password", rule="this is a common password")
+    server.answer("/v1/recover/password", refused, server.change())
+    again = [typed("new_password", "Better-Pass"), typed("repeat", "Better-Pass"), typed("code", "535353")]
+    kiosk, outcome = run_session(Action.RECOVER_PASSWORD, *again)
+    assert outcome.ending is Ending.CHANGED
+    assert kiosk.screen.problems == ["This is a common password"]
+    first, second = (request.json for request in server.at("/v1/recover/password"))
+    assert (second["new_password"], second["totp"], second["username"]) == ("Better-Pass", "535353", "alice")
+    assert first["new_password"] == "Newer-Pass"
+    assert server.opened == [Action.RECOVER_PASSWORD] * 2
+
+
+def test_a_name_that_is_taken_is_chosen_again(run_session, server) -> None:
+    rule = "is the name of an account already: choose another"
+    taken = server.refusal("malformed", 422, field="username", rule=rule)
+    server.answer("/v1/register", taken, lambda request: server.new_secret(request.json["username"]))
+    kiosk, outcome = run_session(Action.REGISTER, typed("name", "Alina"), typed("qr", server.first_code()))
+    assert (outcome.ending, outcome.username) == (Ending.CHANGED, "alina")
+    assert kiosk.screen.problems == [f"alice {rule}"]
+    assert kiosk.screen.uris == {server.uri("alina")}
+
+
+def test_enrolment_pictures_are_taken_slowly_and_asked_for_anew(run_session, server, clock) -> None:
+    again = server.refusal("capture_again", capture_hint="no_face")
+    server.answer("/v1/recover/face", again, server.change())
+    kiosk, outcome = run_session(Action.RECOVER_FACE, capture={"enrol_frames": 3, "enrol_interval_s": 1.0})
+    assert outcome.ending is Ending.CHANGED
+    assert clock.slept == [1.0] * 4, "two waits between three pictures, twice"
+    assert [len(request.json["new_frames"]) for request in server.at("/v1/recover/face")] == [3, 3]
+    assert kiosk.screen.titles[-4:] == ["Once more, please", "Look at the camera", "One moment", "New face in force"]
+
+
+def test_an_action_that_the_site_has_switched_off_is_told_as_such(run_session, server) -> None:
+    rule = "update_mac is switched off at this site"
+    server.answer("/v1/attempts", server.refusal("malformed", 422, field="action", rule=rule))
+    _, outcome = run_session(Action.UPDATE_MAC)
+    assert (outcome.ending, outcome.message) == (Ending.MALFORMED, "This is switched off at this site.")
+
+
+@pytest.mark.parametrize("action", CHOOSE)
+@pytest.mark.parametrize("key", ["cancel", None])
+def test_who_leaves_any_entry_of_any_action_leaves_nothing(action, key, run_session, server) -> None:
+    for count in range(1, len(ENTRIES[action]) + 1):
+        lines = session_of(action)
+        cut = len(lines) - len(ENTRIES[action]) + count
+        last = lines[cut - 1] | {"enter": False} | ({"keys": [key]} if key else {})
+        _, outcome = run_session(action, lines=[*lines[: cut - 1], last])
+        assert outcome.ending is (Ending.CANCELLED if key else Ending.TIMED_OUT)
+    assert server.requests == []
+
+
+# --- time at the QR code
+
+
+def at_qr(site, server, clock, **changes):
+    """A kiosk that shows a new secret."""
+    kiosk = site(lines=session_of(Action.RECOVER_TOTP), capture={"interval_s": 0}, **changes)
+    kiosk.services.keypad.follow(Step.ATTRACT)
+    while kiosk.agent.session.step is not Step.QR:
+        kiosk.agent.turn()
+    assert clock.moved_s == 0
+    return kiosk
+
+
+def wait(kiosk, clock) -> float:
+    """Seconds until the QR code goes by itself."""
+    while kiosk.agent.session.step is Step.QR:
+        kiosk.agent.turn()
+    return clock.moved_s
+
+
+def test_a_person_has_time_to_scan_and_is_shown_how_much(site, server, clock) -> None:
+    kiosk = at_qr(site, server, clock, session={"qr_s": 90.0})
+    kiosk.agent.turn()
+    assert "seconds_left=90" in kiosk.screen.everything
+    assert wait(kiosk, clock) == 90.0
+    assert not kiosk.agent.session.has_secret
+    kiosk.services.close()
+
+
+def test_typing_does_not_shorten_the_time_at_the_code(site, server, clock) -> None:
+    kiosk = at_qr(site, server, clock)
+    clock.moved_s = 100.0
+    kiosk.agent.handle(Typed("1"))
+    assert wait(kiosk, clock) == 180.0
+    kiosk.services.close()
+
+
+def test_more_time_can_be_asked_for_as_long_as_the_server_keeps_the_secret(site, server, clock) -> None:
+    kiosk = at_qr(site, server, clock)
+    clock.moved_s = 170.0
+    kiosk.agent.handle(Typed("m"))
+    kiosk.agent.turn()
+    clock.moved_s = 340.0
+    assert kiosk.agent.session.step is Step.QR
+    while clock.moved_s < 590:
+        kiosk.agent.handle(Typed("m"))
+        clock.moved_s += 10
+    assert wait(kiosk, clock) == 600.0
+    kiosk.services.close()
+
+
+def test_a_secret_that_is_kept_for_less_is_shown_for_less(site, server, clock) -> None:
+    server.answer("/v1/recover/totp", server.new_secret("alice", lifetime_s=60))
+    kiosk = at_qr(site, server, clock)
+    assert wait(kiosk, clock) == 60.0
+    kiosk.services.close()
+
+
+def test_a_menu_that_nobody_uses_goes_away(site, clock) -> None:
+    kiosk = site(lines=[])
+    kiosk.agent.handle(Entered())
+    kiosk.agent.handle(Typed("3"))
+    while kiosk.agent.session.step is not Step.ATTRACT:
+        kiosk.agent.turn()
+    assert clock.moved_s == kiosk.services.settings.session.idle_s
+    assert kiosk.agent._outcome is None, "nobody's session has ended"
     kiosk.services.close()
 
 

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests.exceptions import InvalidSchema
 
 from auth_contract.actions import Action, Reason
-from auth_contract.messages import HeartbeatRequest, LoginRequest
+from auth_contract.messages import SUBMISSIONS, ChangeReply, HeartbeatRequest, LoginRequest, SubmissionRequest
+from auth_contract.paths import SUBMISSION
 from kiosk_agent.client import REPLY_MAX_BYTES, AuthClient, Surroundings
 from kiosk_agent.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from kiosk_agent.pinning import pinned_session
@@ -32,6 +33,30 @@ def login(clock, picture) -> LoginRequest:
     )
 
 
+CHANGES = [action for action in Action if action is not Action.LOGIN]
+
+
+def submission_of(action: Action, picture: bytes, clock) -> SubmissionRequest:
+    """A whole submission of any action."""
+    members = {
+        "attempt_id": "A" * 22,
+        "username": "alice",
+        "mac": MAC,
+        "client_ts_utc": clock.now(),
+        "person": "bob",
+        "permission": "0123456789ABCDEF",
+        "password": "Secret-Pass",
+        "new_password": "Newer-Pass",
+        "totp": "424242",
+        "new_totp": "535353",
+        "change_id": "C" * 22,
+        "frames": (picture,) * 3,
+        "new_frames": (picture,) * 3,
+    }
+    model = SUBMISSIONS[action]
+    return model.model_validate({name: members[name] for name in model.model_fields})
+
+
 def client_for(url: str, pins: tuple[str, ...], around: Surroundings) -> AuthClient:
     return AuthClient(ServerSettings(url=url, pins=pins), KIOSK, Ed25519PrivateKey.generate(), around)
 
@@ -40,7 +65,7 @@ EXCHANGES = {
     "open_attempt": lambda client, _login: client.open_attempt(Action.LOGIN),
     "heartbeat": lambda client, _login: client.heartbeat(BEAT),
     "jwks": lambda client, _login: client.jwks(),
-    "submit": lambda client, login: client.submit_login(login, NONCE),
+    "submit": lambda client, login: client.submit(Action.LOGIN, login, NONCE),
 }
 PATHS = {
     "open_attempt": "/v1/attempts",
@@ -90,7 +115,7 @@ def test_nothing_but_https_and_nothing_from_the_environment(monkeypatch, server)
 
 
 def test_the_signature_covers_what_the_contract_says(client, server, clock, login) -> None:
-    client.submit_login(login, NONCE)
+    client.submit(Action.LOGIN, login, NONCE)
     request = server.requests[0]
     created = int(clock.now().timestamp())
     assert request.headers["Signature-Input"] == (
@@ -121,7 +146,7 @@ def test_what_is_safe_is_tried_again_with_growing_waits(exchange, client, server
 def test_a_submission_is_never_sent_twice(client, server, clock, login) -> None:
     server.answer("/v1/login", "drop")
     with pytest.raises(ReplyLost, match="not sent again"):
-        client.submit_login(login, NONCE)
+        client.submit(Action.LOGIN, login, NONCE)
     assert len(server.requests) == 1
     assert clock.slept == []
 
@@ -151,7 +176,7 @@ def test_a_refusal_is_an_answer_and_not_tried_again(exchange, client, server, lo
 def test_a_reply_that_the_contract_does_not_know_is_no_answer(fields, client, server, login) -> None:
     server.answer("/v1/login", server.reply(**fields))
     with pytest.raises(ServerUnavailable):
-        client.submit_login(login, NONCE)
+        client.submit(Action.LOGIN, login, NONCE)
     assert len(server.requests) == 1
 
 
@@ -173,17 +198,17 @@ def raw_grant(server, change) -> bytes:
 )
 def test_a_good_grant_in_a_bad_form_is_no_grant(change, client, server, login) -> None:
     server.answer("/v1/login", server.reply(raw=raw_grant(server, lambda text: text)))
-    assert client.submit_login(login, NONCE).username == "alice"
+    assert client.submit(Action.LOGIN, login, NONCE).username == "alice"
     server.answer("/v1/login", server.reply(raw=raw_grant(server, change)))
     with pytest.raises(ServerUnavailable):
-        client.submit_login(login, NONCE)
+        client.submit(Action.LOGIN, login, NONCE)
 
 
 def test_a_redirect_is_not_followed(client, server, login) -> None:
     for status in (301, 302, 303, 307, 308):
         server.answer("/v1/login", server.reply(status=status, headers=(("Location", f"{server.url}/v1/attempts"),)))
         with pytest.raises(ServerUnavailable):
-            client.submit_login(login, NONCE)
+            client.submit(Action.LOGIN, login, NONCE)
     assert server.at("/v1/attempts") == []
 
 
@@ -197,14 +222,14 @@ def test_a_reply_that_drips_is_given_up(server, kiosk_key, clock, around, login)
 
     server.answer("/v1/login", late)
     with pytest.raises(ReplyLost):
-        client.submit_login(login, NONCE)
+        client.submit(Action.LOGIN, login, NONCE)
 
 
 def test_no_error_of_the_client_shows_a_secret(client, server, login, picture) -> None:
     for answer in ("drop", server.reply(body={"assertion": "the.secret.token"})):
         server.answer("/v1/login", answer)
         with pytest.raises(ServerUnavailable) as caught:
-            client.submit_login(login, NONCE)
+            client.submit(Action.LOGIN, login, NONCE)
         shown = f"{caught.value!r} {caught.value.__cause__!r} {login!r}"
         for secret in ("Secret-Pass", "424242", "the.secret.token", "/9j/"):
             assert secret not in shown
@@ -218,7 +243,7 @@ def test_nobody_there(around, clock) -> None:
 
 def test_a_submission_without_a_connection_was_not_sent(around, login, clock) -> None:
     with pytest.raises(ServerUnreachable, match="nothing was sent"):
-        client_for("https://127.0.0.1:9", ("0" * 64,), around).submit_login(login, NONCE)
+        client_for("https://127.0.0.1:9", ("0" * 64,), around).submit(Action.LOGIN, login, NONCE)
     assert clock.slept == []
 
 
@@ -226,6 +251,49 @@ def test_a_server_that_went_after_the_opening_was_sent_nothing(client, server, l
     client.open_attempt(Action.LOGIN)
     server.close()
     with pytest.raises(ServerUnreachable):
-        client.submit_login(login, NONCE)
+        client.submit(Action.LOGIN, login, NONCE)
     assert server.at("/v1/login") == []
     assert clock.slept == []
+
+
+# --- all actions go one way
+
+
+@pytest.mark.parametrize("action", CHANGES)
+def test_each_action_is_sent_to_its_path_and_answered_by_a_change(action, client, server, picture, clock) -> None:
+    server.answer(SUBMISSION[action], server.change())
+    client.open_attempt(action)
+    reply = client.submit(action, submission_of(action, picture, clock), NONCE)
+    assert isinstance(reply, ChangeReply)
+    assert (server.at(SUBMISSION[action])[0].signature_nonce, server.opened) == (NONCE, [action])
+    assert (server.signature_faults, server.contract_faults) == ([], [])
+
+
+@pytest.mark.parametrize("action", CHANGES)
+def test_no_submission_of_any_action_is_sent_twice(action, client, server, picture, clock) -> None:
+    server.answer(SUBMISSION[action], "drop")
+    with pytest.raises(ReplyLost, match="not sent again"):
+        client.submit(action, submission_of(action, picture, clock), NONCE)
+    assert (len(server.requests), clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize("action", CHANGES)
+def test_a_granted_login_is_no_answer_to_a_change(action, client, server, picture, clock) -> None:
+    server.answer(SUBMISSION[action], server.grant())
+    with pytest.raises(ServerUnavailable):
+        client.submit(action, submission_of(action, picture, clock), NONCE)
+
+
+def test_a_change_is_no_answer_to_a_login(client, server, login) -> None:
+    server.answer("/v1/login", server.change())
+    with pytest.raises(ServerUnavailable):
+        client.submit(Action.LOGIN, login, NONCE)
+
+
+@pytest.mark.parametrize("action", CHANGES)
+def test_no_message_shows_a_secret(action, client, server, picture, clock) -> None:
+    request = submission_of(action, picture, clock)
+    server.answer(SUBMISSION[action], server.new_secret("alice"))
+    reply = client.submit(action, request, NONCE)
+    for secret in ("Secret-Pass", "Newer-Pass", "0123456789ABCDEF", "424242", "535353", "JBSWY3DP", "/9j/", "\\xff"):
+        assert secret not in f"{request!r} {reply!r}"

@@ -9,12 +9,14 @@ import socket
 import stat
 import subprocess
 import sys
+import termios
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from demo.seat import Seat
 from kiosk_agent.__main__ import main
 
 LINES = (
@@ -232,8 +234,6 @@ def test_a_health_port_that_is_taken_refuses_the_start(write, environment) -> No
 
 def test_a_person_at_a_terminal_logs_in_and_the_terminal_is_put_back(write, environment) -> None:
     """The real keypad and screen on a pseudo-terminal; what is typed is never written back."""
-    import termios
-
     person, terminal = pty.openpty()
     found = termios.tcgetattr(terminal)
     process = subprocess.Popen(
@@ -260,8 +260,6 @@ def test_a_person_at_a_terminal_logs_in_and_the_terminal_is_put_back(write, envi
 
 
 def test_sigterm_puts_the_terminal_back(write, environment) -> None:
-    import termios
-
     person, terminal = pty.openpty()
     found = termios.tcgetattr(terminal)
     process = subprocess.Popen(
@@ -280,3 +278,92 @@ def test_sigterm_puts_the_terminal_back(write, environment) -> None:
     assert termios.tcgetattr(terminal) == found
     os.close(person)
     os.close(terminal)
+
+
+@pytest.fixture
+def at_terminal(write, environment, tmp_path):
+    """Sits a person down at a kiosk of this server."""
+    seats = []
+
+    def sit_down() -> Seat:
+        path = write(keypad={"kind": "terminal"}, session={"result_s": 1.0})
+        with (tmp_path / "log").open("wb") as log:
+            seats.append(Seat(command("--settings", path), log, environment))
+        return seats[-1]
+
+    yield sit_down
+    for seat in seats:
+        seat.process.kill()
+        seat.process.wait()
+
+
+def to_the_code(seat: Seat) -> str:
+    """Ask for a new authenticator entry, and return what a phone reads off the screen."""
+    seat.type("\r", at="Welcome")
+    seat.type("3", at="What would you like to do?")
+    seat.type("1", at="What did you lose?")
+    seat.type("alice\r", at="Your name")
+    seat.type("Secret-Pass\r", at="Your password")
+    seat.look_for("Scan this code")
+    return seat.scan()
+
+
+def test_a_person_at_a_terminal_scans_a_new_secret_and_proves_it(at_terminal, server, tmp_path) -> None:
+    """Real keypad, screen and threads: the code is seen once, and then it is nowhere."""
+    seat = at_terminal()
+    assert to_the_code(seat) == server.uri("alice")
+    assert "JBSW" not in seat.seen.everything
+    seat.type("s")
+    seat.look_for("JBSW Y3DP EHPK 3PXP")
+    seat.type(f"{server.first_code()}\r")
+    seat.look_for("New authenticator in force")
+    assert not seat.seen.has_code
+    assert "JBSW" not in seat.seen.everything
+    seat.look_for("Welcome")
+    seat.process.send_signal(signal.SIGTERM)
+    assert seat.leave() == 0
+    logged = (tmp_path / "log").read_text()
+    for secret in ("Secret-Pass", "JBSW", "otpauth", "eyJ", "/9j/"):
+        assert secret not in logged
+    assert [json.loads(line)["event"] for line in logged.splitlines()].count("session_ended") == 1
+    assert server.contract_faults == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 0), ("SIGHUP", 1)])
+def test_a_signal_wipes_the_code_from_the_terminal(name, code, at_terminal) -> None:
+    seat = at_terminal()
+    to_the_code(seat)
+    assert seat.seen.has_code
+    seat.process.send_signal(getattr(signal, name))
+    assert (seat.leave(), seat.seen.has_code) == (code, False)
+
+
+def test_a_scripted_session_in_a_pipe_never_prints_the_secret(write, environment, server) -> None:
+    lines = [
+        {"step": "attract", "keys": ["enter"]},
+        {"step": "menu", "text": "2", "enter": False},
+        {"step": "name", "text": "alice"},
+        {"step": "permission", "text": "0123-4567-89ab-cdef"},
+        {"step": "new_password", "text": "Newer-Pass"},
+        {"step": "repeat", "text": "Newer-Pass"},
+        {"step": "qr", "text": "s", "enter": False},
+        {"step": "qr", "keys": ["cancel"]},
+    ]
+    path = write(lines=lines, capture={"enrol_frames": 3, "enrol_interval_s": 0})
+    process = subprocess.Popen(
+        command("--settings", path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    shown = ""
+    for line in process.stdout:
+        shown += line
+        if "Welcome" in line and "Scan this code" in shown:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    shown += process.stdout.read() + process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    assert "The QR code and its secret are shown on a terminal only" in shown
+    for secret in ("Newer-Pass", "0123-4567", "JBSW", "otpauth", "\u2588", "\u2580"):
+        assert secret not in shown

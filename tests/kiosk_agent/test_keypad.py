@@ -54,6 +54,14 @@ def test_a_line_waits_for_its_step(tmp_path) -> None:
     assert keypad.read(0) is None
 
 
+@pytest.mark.parametrize("step", list(Step))
+def test_a_line_can_wait_for_any_step(step, tmp_path) -> None:
+    keypad = scripted(tmp_path, f'{{"step": "{step.value}", "text": "1", "enter": false}}')
+    keypad.follow(step)
+    assert drain(keypad) == [Typed("1")]
+    keypad.close()
+
+
 @pytest.mark.parametrize(
     ("line", "rule"),
     [

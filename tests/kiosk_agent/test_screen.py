@@ -1,13 +1,22 @@
 """What a person sees: the page of each step, word for word, and what must never be on one."""
 
 import io
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
+import pyotp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk_agent.events import Ending, Outcome, Step
+from auth_contract.actions import Action, Need
+from demo.terminal import Terminal as Display
+from kiosk_agent.events import Ending, Entries, NewSecret, Outcome, Step, Waits
+from kiosk_agent.screen import words
+from kiosk_agent.screen.qr import qr_lines, smallest
 from kiosk_agent.screen.terminal import TerminalBackend
 from kiosk_agent.screen.view import View, neutral, view
 from kiosk_agent.session import Session
@@ -61,7 +70,8 @@ PASSWORD_PAGE = """\
 
 
 def test_a_page_word_for_word() -> None:
-    session = Session(Step.PASSWORD, 1, name="zo\u00eb", password="abcd", problem="Please enter your password")
+    entries = Entries(name="zo\u00eb", password="abcd")
+    session = Session(Step.PASSWORD, 1, entries=entries, problem="Please enter your password")
     page = painted(view(session, 16.4, notice="Development mode: not for real doors"))
     assert page == "\x1b[2J\x1b[3J\x1b[H" + PASSWORD_PAGE
 
@@ -71,7 +81,7 @@ def ended(step: Step, ending: Ending, message: str, **more) -> Session:
 
 
 LINES = [
-    (Session(), "[ ] Welcome: Type your name to log in."),
+    (Session(), "[ ] Welcome: Type your name to log in, or press Enter for all else."),
     (Session(Step.NAME, 1), "[ ] Your name: Type your name, then Enter."),
     (Session(Step.CODE, 1), "[ ] Your code: Type the six digits that your authenticator app shows now."),
     (Session(Step.FACE, 1), "[.] Look at the camera: Stand alone, face the camera and hold still."),
@@ -112,15 +122,23 @@ def test_each_step_in_plain_lines(session, line) -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", sorted(set(Ending) - {Ending.GRANTED, Ending.LOCKED, Ending.KIOSK_REFUSED, Ending.CANCELLED})
+    "ending",
+    sorted(
+        set(Ending)
+        - {Ending.GRANTED, Ending.CHANGED, Ending.PENDING, Ending.LOCKED, Ending.KIOSK_REFUSED, Ending.CANCELLED}
+    ),
 )
-def test_each_refusal_tells_a_next_step(ending) -> None:
+@pytest.mark.parametrize("action", sorted(words.SUBJECTS))
+def test_each_refusal_tells_a_next_step(action, ending) -> None:
     assert all(view(ended(Step.DENIED, ending, "No.")).lines)
+    shown = view(ended(Step.DENIED, ending, "No.", action=action))
+    assert all(shown.lines)
+    assert "log" not in shown.title.lower() and "let in" not in " ".join(shown.lines), "that is a login's"
 
 
 def test_plain_lines_say_each_thing_once() -> None:
     session = Session(Step.NAME, 1)
-    text = said(view(session, 9.0), view(session, 8.0), view(replace(session, name="a"), 8.0))
+    text = said(view(session, 9.0), view(session, 8.0), view(replace(session, entries=Entries(name="a")), 8.0))
     assert text.count("\n") == 1
 
 
@@ -128,8 +146,11 @@ def test_plain_lines_say_each_thing_once() -> None:
 def test_what_steers_a_display_is_neutralised(text) -> None:
     assert neutral(text).isprintable() or "\ufffd" in neutral(text)
     for page in (
-        view(Session(Step.NAME, 1, name=text)),
-        view(Session(Step.PASSWORD, 1, name=text)),
+        view(Session(Step.NAME, 1, entries=Entries(name=text))),
+        view(Session(Step.NAME, 1, problem=text)),
+        view(Session(Step.PERSON, 1, entries=Entries(person=text))),
+        view(Session(Step.PASSWORD, 1, entries=Entries(name=text))),
+        view(ended(Step.DONE, Ending.CHANGED, text, action=Action.CANCEL)),
         view(ended(Step.GRANTED, Ending.GRANTED, text, username=text)),
         view(ended(Step.DENIED, Ending.DENIED, text)),
     ):
@@ -137,13 +158,326 @@ def test_what_steers_a_display_is_neutralised(text) -> None:
         assert text not in painted(page).replace("\x1b[2J\x1b[3J\x1b[H", "")
 
 
-@given(st.text(max_size=72), st.text(max_size=6))
-def test_no_view_holds_a_secret(password, code) -> None:
-    marked = f"<{password}>"
-    for session in (Session(Step.PASSWORD, 1, password=marked), Session(Step.CODE, 1, code=f"<{code}>")):
-        shown = view(session, 3.0)
-        assert marked not in repr(shown) and f"<{code}>" not in repr(shown)
-        assert shown.entry == "\u2022" * len(session.entry)
+@given(st.text(max_size=72))
+def test_no_view_holds_a_secret(text) -> None:
+    marked = f"<{text}>"
+    secrets = Entries("ann", "bob", *[marked] * 5)
+    for step in words.STEPS:
+        shown = view(Session(step, 1, Action.APPROVE, secrets), 3.0)
+        assert marked not in repr(shown)
+        if step in {Step.PERMISSION, Step.PASSWORD, Step.NEW_PASSWORD, Step.REPEAT, Step.CODE, Step.QR}:
+            assert shown.entry == "\u2022" * len(marked)
+
+
+def test_of_a_permission_one_sees_how_much_is_typed() -> None:
+    session = Session(Step.PERMISSION, 1, Action.REGISTER, Entries(name="ann", permission="0123-4567-8"))
+    assert "  > \u2022\u2022\u2022\u2022\u2022\u2022\u2022\u2022\u2022\u2022\u2022_   9 of 16 or 25" in painted(
+        view(session)
+    )
+
+
+MENU_PAGE = """\
+4Auth                                                  25 s left
+----------------------------------------------------------------
+
+\x1b[1m  What would you like to do?\x1b[0m
+
+  1  Log in
+  2  Register (with a ticket, or an administrator beside you)
+  3  Recover: authenticator app, password, face, this kiosk
+  4  Approve a request (supervisors)
+  5  Cancel a request of mine
+  6  Back
+
+  ! Press 1 to 6
+
+----------------------------------------------------------------
+  1 to 6: choose   Enter: 1   Esc: back
+"""
+
+
+def test_the_menu_word_for_word() -> None:
+    page = painted(view(Session(Step.MENU, 1, problem="Press 1 to 6"), 25.0))
+    assert page == "\x1b[2J\x1b[3J\x1b[H" + MENU_PAGE
+
+
+def test_the_recovery_menu() -> None:
+    shown = view(Session(Step.RECOVERY, 1), 25.0)
+    assert shown.lines == (
+        "1  I lost my authenticator app",
+        "2  I forgot my password",
+        "3  My face is not recognised any more",
+        "4  Use this kiosk instead of the one I had",
+        "5  Back",
+    )
+    assert shown.keys == "1 to 5: choose   Enter: 1   Esc: back"
+
+
+def test_each_page_says_what_it_is_about() -> None:
+    entries = Entries(name="ann")
+    page = painted(view(Session(Step.PASSWORD, 1, Action.RECOVER_FACE, entries), 9.0))
+    assert "4Auth   Recover the face                                9 s left\n" in page
+
+
+def test_an_enrolment_asks_for_another_pose_before_each_picture() -> None:
+    said_before = [view(Session(Step.ENROL, 1, Action.REGISTER, pictures=taken)).lines[1] for taken in range(8)]
+    assert said_before[:3] == [
+        "Look straight into it.",
+        "Now turn your head a little to the left.",
+        "Now a little to the right.",
+    ]
+    assert all(one != other for one, other in pairwise(said_before))
+
+
+AT = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
+WAITING = [
+    (
+        Action.RECOVER_PASSWORD,
+        Waits((Need.APPROVAL,), AT),
+        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. Until then your "
+        "old password counts. To cancel it: Enter, then 5, at any kiosk, or ask an administrator. The door stays "
+        "shut: log in to open it.",
+    ),
+    (
+        Action.RECOVER_FACE,
+        Waits((Need.APPROVAL, Need.TIME), AT),
+        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. After that a "
+        "waiting time begins, in which it can still be cancelled. Until then your old face pictures count. To cancel "
+        "it: Enter, then 5, at any kiosk, or ask an administrator. The door stays shut: log in to open it.",
+    ),
+    (
+        Action.RECOVER_TOTP,
+        Waits((Need.TIME,), AT, AT),
+        "It is in force from 11:30 on 2026-11-22 (CET) on, unless it is cancelled before. Until then your old "
+        "authenticator app counts. To cancel it: Enter, then 5, at any kiosk, or ask an administrator. The door stays "
+        "shut: log in to open it.",
+    ),
+    (
+        Action.REGISTER,
+        Waits((Need.APPROVAL,), AT),
+        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. Until then "
+        "nobody can log in with this name. To cancel it, ask an administrator. The door stays shut: log in to open it.",
+    ),
+    (
+        Action.APPROVE,
+        Waits((Need.TIME,), AT, AT),
+        "It is in force from 11:30 on 2026-11-22 (CET) on, unless it is cancelled before. The door stays shut: log in "
+        "to open it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("action", "waits", "text"), WAITING)
+def test_a_change_that_waits_says_for_what_until_when_and_how_to_cancel(action, waits, text) -> None:
+    session = ended(Step.WAITING, Ending.PENDING, "It waits.", username="ann", action=action, waits=waits)
+    shown = view(session, local=lambda moment: moment.astimezone(timezone(timedelta(hours=1), "CET")))
+    assert (shown.title, " ".join(shown.lines)) == ("Not in force yet", text)
+
+
+@pytest.mark.parametrize("action", sorted(words.DONE))
+def test_what_is_done_is_said_and_that_the_door_stays_shut(action) -> None:
+    shown = view(ended(Step.DONE, Ending.CHANGED, "It is done.", username="ann", action=action))
+    assert (shown.lines[0], shown.lines[-1], shown.tone) == ("It is done.", words.SHUT, "good")
+    assert not any("door is open" in line for line in shown.lines)
+
+
+# --- the QR code
+
+
+def uri_of(name: str, site: str = "head-office") -> str:
+    return pyotp.TOTP(GROUPS.replace(" ", "")).provisioning_uri(name=name, issuer_name=f"4Auth {site}")
+
+
+GROUPS = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXQ"
+
+
+def at_qr(name: str = "ann", **changes) -> Session:
+    secret = NewSecret("C" * 22, uri_of(name), 600.0)
+    session = Session(Step.QR, 1, Action.RECOVER_TOTP, Entries(name=name, code="12"), secret=secret)
+    return replace(session, **changes)
+
+
+class Kiosk:
+    """A screen, and the terminal on which it is seen; what was written goes through at once."""
+
+    def __init__(self, columns: int = 80, rows: int = 24, *, is_light: bool = False, encoding: str = "utf-8") -> None:
+        self.stream = Terminal(is_terminal=True)
+        self.stream.encoding = encoding
+        self.display = Display(columns, rows, is_light=is_light)
+        self.screen = TerminalBackend(TerminalScreen(kind="terminal"), self.stream, lambda: (columns, rows))
+
+    def show(self, *sessions: Session, left_s: float | None = 170.0, notice: str = "") -> str:
+        """The page after these, as text; each must fit, so that nothing has scrolled away."""
+        for session in sessions:
+            self.screen.show(view(session, left_s, notice=notice))
+            self._pass_on()
+            assert not self.display.everything.removesuffix("\n".join(self.display.lines)).strip(), "it has scrolled"
+        return "\n".join(self.display.lines)
+
+    def close(self) -> None:
+        self.screen.close()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        self.display.feed(self.stream.getvalue())
+        self.stream.seek(0)
+        self.stream.truncate()
+
+
+@pytest.mark.parametrize("is_light", [False, True])
+@pytest.mark.parametrize(
+    ("name", "columns", "rows"),
+    [("ann", 80, 24), ("ada.lovelace@example", 80, 24), ("ann", 120, 40), ("n" * 64, 80, 40), ("\u0430" * 64, 120, 40)],
+)
+def test_a_phone_reads_the_uri_off_the_terminal(name, columns, rows, is_light) -> None:
+    kiosk = Kiosk(columns, rows, is_light=is_light)
+    kiosk.show(at_qr(name), notice="Development mode: not for real doors")
+    assert kiosk.display.scan() == uri_of(name)
+
+
+QR_TEXT = """\
+4Auth
+Recover the authenticator app
+170 s left
+
+Scan this code
+
+Scan it with your authenticator
+app, type the six digits that
+the app then shows, and press
+Enter.
+
+> \u2022\u2022_
+! That was not the code. 4 tries
+are left
+
+Enter: send
+S: secret as text
+M: more time
+Esc: cancel"""
+
+
+def test_what_stands_beside_the_code() -> None:
+    kiosk = Kiosk()
+    kiosk.show(at_qr(problem="That was not the code. 4 tries are left"))
+    beside = [line[45:].strip() for line in kiosk.display.lines]
+    assert "\n".join(beside).rstrip() == QR_TEXT
+
+
+def test_the_secret_in_letters_is_shown_when_asked_for_and_beside_the_code() -> None:
+    kiosk = Kiosk()
+    assert GROUPS[:19] not in kiosk.show(at_qr())
+    text = kiosk.show(
+        at_qr(is_spelt=True, problem="That was not the code. 4 tries are left"), notice="Development mode"
+    )
+    assert GROUPS[:19] in text and GROUPS[20:] in text and "Esc: cancel" in text
+    assert kiosk.display.scan() == uri_of("ann")
+    assert GROUPS[:4] not in kiosk.show(at_qr()), "the same key hides it"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Session(Step.SENDING, 1, Action.RECOVER_TOTP),
+        ended(Step.TIMED_OUT, Ending.TIMED_OUT, "Too long."),
+        ended(Step.DENIED, Ending.DENIED, "No."),
+        Session(),
+        None,
+    ],
+)
+def test_nothing_of_the_code_is_left_on_the_terminal_when_its_step_ends(after) -> None:
+    kiosk = Kiosk()
+    kiosk.show(at_qr(is_spelt=True), at_qr(extensions=1), at_qr(is_spelt=True, tries=1))
+    assert kiosk.display.has_code
+    if after is None:
+        kiosk.close()
+    else:
+        kiosk.show(after)
+    assert not kiosk.display.has_code, "neither seen nor to be scrolled back to"
+    assert GROUPS[:4] not in kiosk.display.everything and GROUPS[:4] not in repr(vars(kiosk.screen))
+
+
+def test_the_code_stands_still_while_seconds_pass() -> None:
+    kiosk = Kiosk()
+    kiosk.show(at_qr())
+    kiosk.screen.show(view(at_qr(), 169.0))
+    assert "\x1b[2J" not in kiosk.stream.getvalue()
+    kiosk._pass_on()
+    assert "169 s left" in "\n".join(kiosk.display.lines) and "170 s" not in kiosk.display.everything
+    assert kiosk.display.scan() == uri_of("ann")
+
+
+def test_a_page_that_gets_shorter_leaves_no_rest() -> None:
+    kiosk = Kiosk()
+    short = kiosk.show(Session(Step.PASSWORD, 1, entries=Entries(name="ann")))
+    longer = Session(Step.PASSWORD, 1, entries=Entries(name="ann", password="x" * 70), problem="No more " * 12)
+    assert kiosk.show(longer, Session(Step.PASSWORD, 1, entries=Entries(name="ann"))) == short
+
+
+@pytest.mark.parametrize(("columns", "rows", "encoding"), [(80, 20, "utf-8"), (60, 40, "utf-8"), (80, 24, "ascii")])
+def test_a_terminal_that_cannot_show_the_code_says_what_to_do(columns, rows, encoding) -> None:
+    kiosk = Kiosk(columns, rows, encoding=encoding)
+    said_there = " ".join(kiosk.show(at_qr()).split())
+    assert f"needs 65 columns and 21 rows; this terminal has {columns} and {rows}" in said_there
+    assert "press S for the secret in letters" in said_there and "170 s left" in said_there
+    assert not kiosk.display.has_code
+    assert GROUPS[:19] in kiosk.show(at_qr(is_spelt=True, problem="That was not the code. 4 tries are left"))
+
+
+def test_a_pipe_never_gets_the_code_or_the_secret() -> None:
+    text = said(view(at_qr(), 170.0), view(at_qr(is_spelt=True), 169.0))
+    assert "shown on a terminal only, and this is none" in text
+    for part in ("otpauth", GROUPS[:4], GROUPS.replace(" ", "")[:8], "\u2580", "\u2588"):
+        assert part not in text
+
+
+def test_a_view_hides_the_new_secret_in_logs() -> None:
+    shown = view(at_qr(is_spelt=True))
+    assert (shown.uri, shown.secret) == (uri_of("ann"), GROUPS)
+    assert GROUPS[:4] not in repr(shown) and "otpauth" not in repr(shown)
+
+
+@given(st.integers(20, 130), st.integers(8, 60))
+def test_a_code_is_never_larger_than_its_place(columns, rows) -> None:
+    lines = qr_lines(uri_of("ann"), columns, rows)
+    least = smallest(uri_of("ann"))
+    assert (lines is None) == (columns < least[0] or rows < least[1])
+    if lines is not None:
+        assert len(lines) <= rows and {len(line) for line in lines} == {len(lines[0])} and len(lines[0]) <= columns
+
+
+CRASHING = """
+import sys
+from kiosk_agent.screen.terminal import TerminalBackend
+from kiosk_agent.screen.view import View
+from kiosk_agent.settings import TerminalScreen
+
+sys.stdout.isatty = lambda: True
+screen = TerminalBackend(TerminalScreen(kind="terminal"))
+screen.show(View("Scan this code", uri="otpauth://totp/a?secret=JBSWY3DPEHPK3PXP"))
+print("| shown", flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["raise RuntimeError", "sys.exit(3)", "sys.stdout.close()"])
+def test_a_process_that_ends_without_closing_its_screen_wipes_it(end, project_folder) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", CRASHING.format(end=end)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={"PYTHONPATH": str(project_folder), "PYTHONUTF8": "1"},
+        timeout=60,
+    )
+    display = Display()
+    display.feed(run.stdout.partition("| shown")[0])
+    assert display.has_code
+    display.feed(run.stdout.partition("| shown")[2])
+    if "close" in end:
+        assert "Traceback" not in run.stderr, "and where that cannot be, nothing is said about it"
+    else:
+        assert not display.has_code
 
 
 def test_a_terminal_is_cleared_when_closed() -> None:

@@ -55,6 +55,9 @@ ACCEPTED = [
     ("server.pins", ["c" * 64]),
     ("camera.device", 0),
     ("capture", {"frames": 8}),
+    ("capture", {"enrol_frames": 3}),
+    ("capture", {"enrol_frames": 8, "enrol_interval_s": 4.0}),
+    ("session", {"qr_s": 600.0}),
     ("kiosk_id", "a"),
     ("interface", "enp0s31f6"),
 ]
@@ -81,6 +84,8 @@ REFUSED = [
     ("camera.sources", ["x"], "not permitted"),
     ("camera.device", None, "Field required"),
     ("capture", {"frames": 9}, "less than or equal to 8"),
+    ("capture", {"enrol_frames": 2}, "greater than or equal to 3"),
+    ("capture", {"enrol_frames": 9}, "less than or equal to 8"),
     ("capture", {"quality": 101}, "less than or equal to 100"),
     ("keypad.kind", "usb", "'scripted', 'terminal'"),
     ("door", {"kind": "none"}, "'log'"),
@@ -90,6 +95,8 @@ REFUSED = [
     ("environment", "staging", "'production' or 'development'"),
     ("secret", "x", "not permitted"),
     ("session", {"checking_s": 15.0}, "must be above"),
+    ("session", {"qr_s": 20.0}, "greater than or equal to 30"),
+    ("session", {"face_s": 6.0}, "or no enrolment would end in time"),
 ]
 
 

@@ -1,0 +1,137 @@
+"""The session's rules for keys: menus, entries, and the way from one step of an action to the next. Pure."""
+
+from dataclasses import replace
+from typing import Final
+
+from auth_contract.actions import Action
+from kiosk_agent.effects import OpenAttempt
+from kiosk_agent.events import Begun, Event, Step, Typed
+from kiosk_agent.flows import FIELDS, FLOWS, LENGTHS, MENUS, PICTURES, read_entry
+from kiosk_agent.standing import Next, Session, sentence
+
+_DIGITS: Final = "0123456789"
+
+
+# --- beginning
+
+
+def begin(session: Session, action: Action) -> Session:
+    """Return a new session at the first step of an action."""
+    return Session(step=FLOWS[action][0], ticket=session.ticket + 1, action=action)
+
+
+def begin_asked(session: Session, event: Begun) -> Next:
+    """A program asked for an action: no menu."""
+    return begin(session, event.action), ()
+
+
+def begin_typing(session: Session, event: Typed) -> Next:
+    """A letter at rest begins a login, and is the first of the name."""
+    return type_key(begin(session, Action.LOGIN), event)
+
+
+def begin_again(session: Session, _event: Event) -> Next:
+    """The same action from its first step, after it timed out."""
+    return begin(session, session.outcome.action if session.outcome else Action.LOGIN), ()
+
+
+def open_menu(session: Session, _event: Event) -> Next:
+    """Enter at rest."""
+    return Session(step=Step.MENU, ticket=session.ticket + 1), ()
+
+
+def choose(session: Session, event: Typed) -> Next:
+    """A digit in a menu."""
+    options = MENUS[session.step]
+    place = "123456789".find(event.character)
+    if not 0 <= place < len(options):
+        return replace(session, problem=f"Press 1 to {len(options)}"), ()
+    return _open(session, options[place])
+
+
+def choose_first(session: Session, _event: Event) -> Next:
+    """Enter in a menu: its first option."""
+    return _open(session, MENUS[session.step][0])
+
+
+def choose_last(session: Session, _event: Event) -> Next:
+    """Esc in a menu: the way back."""
+    return _open(session, MENUS[session.step][-1])
+
+
+def _open(session: Session, option: Action | Step) -> Next:
+    if isinstance(option, Action):
+        return begin(session, option), ()
+    return Session(step=option, ticket=session.ticket + 1), ()
+
+
+# --- entries
+
+
+def type_key(session: Session, event: Typed) -> Next:
+    """One more character, where it fits."""
+    longest = LENGTHS[session.step]
+    if len(session.entry) >= longest:
+        return replace(session, problem=f"No more than {longest} characters"), ()
+    if session.step in {Step.CODE, Step.QR} and event.character not in _DIGITS:
+        return replace(session, problem="Digits only"), ()
+    return _with_entry(session, session.entry + event.character), ()
+
+
+def type_at_qr(session: Session, event: Typed) -> Next:
+    """A digit of the first code, S to spell the secret out or hide it, M for more time."""
+    if event.character in "sS":
+        return replace(session, is_spelt=not session.is_spelt), ()
+    if event.character in "mM":
+        return replace(session, extensions=session.extensions + 1), ()
+    return type_key(session, event)
+
+
+def erase(session: Session, _event: Event) -> Next:
+    """One character less."""
+    return _with_entry(session, session.entry[:-1]), ()
+
+
+def clear(session: Session, _event: Event) -> Next:
+    """An empty entry."""
+    return _with_entry(session, ""), ()
+
+
+def _with_entry(session: Session, entry: str) -> Session:
+    return replace(session, entries=replace(session.entries, **{FIELDS[session.step]: entry}), problem="")
+
+
+def accept(session: Session, _event: Event) -> Next:
+    """Enter at an entry: on, where its form is right."""
+    try:
+        entries = read_entry(session.step, session.entries)
+    except ValueError as error:
+        return replace(session, problem=sentence(str(error))), ()
+    return _go_on(replace(session, entries=entries, problem=""))
+
+
+def accept_repeat(session: Session, event: Event) -> Next:
+    """Enter at the second typing of a new password: on, where both are the same."""
+    after, effects = accept(session, event)
+    if after.step is session.step or after.entries.repeated == after.entries.new_password:
+        return after, effects
+    entries = replace(session.entries, new_password="", repeated="")
+    problem = "The two were not the same. Please choose it again"
+    return replace(session, step=Step.NEW_PASSWORD, entries=entries, problem=problem), ()
+
+
+def _go_on(session: Session) -> Next:
+    """To the next step of the action for which there is no entry yet; after the last one the action is sent."""
+    flow = FLOWS[session.sends]
+    for step in flow[flow.index(session.step) + 1 :]:
+        if step in PICTURES:
+            return look(session, step)
+        if not getattr(session.entries, FIELDS[step]):
+            return replace(session, step=step), ()
+    return replace(session, step=Step.SENDING), (OpenAttempt(session.ticket, session.sends),)
+
+
+def look(session: Session, step: Step) -> Next:
+    """Return the session before the camera, whose turn begins with a fresh attempt."""
+    effect = OpenAttempt(session.ticket, session.sends)
+    return replace(session, step=step, pictures=0, outcome=None, problem=""), (effect,)

@@ -1,0 +1,180 @@
+"""What the screen says, as tables: by step, by action, by ending. Pure data.
+
+A refusal is worded by what was asked for: "the door is open" is a login's alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from auth_contract.actions import Action
+from kiosk_agent.events import Ending, Step
+
+TYPING_KEYS: Final = "Enter: next   Backspace: correct   Esc: cancel"
+DONE_KEYS: Final = "Enter: done"
+RETAKE_KEYS: Final = "Enter: now   Esc: cancel"
+QR_KEYS: Final = "Enter: send   S: secret as text   M: more time   Esc: cancel"
+STOP_TYPING: Final = "What you type now is ignored. Press Enter to start again."
+_PERHAPS: Final = "It may have been done all the same"
+SHUT: Final = "The door stays shut: log in to open it."
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A title, the lines beneath it, and the keys that do something."""
+
+    title: str
+    lines: tuple[str, ...]
+    keys: str = TYPING_KEYS
+
+
+SUBJECTS: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.REGISTER: "Register",
+        Action.RECOVER_TOTP: "Recover the authenticator app",
+        Action.RECOVER_PASSWORD: "Recover the password",
+        Action.RECOVER_FACE: "Recover the face",
+        Action.UPDATE_MAC: "Change to this kiosk",
+        Action.APPROVE: "Approve a request",
+        Action.CANCEL: "Cancel a request",
+    }
+)
+"""What stands at the top of each page of an action; a login's have nothing there."""
+
+OPTIONS: Final[Mapping[Action | Step, str]] = MappingProxyType(
+    {
+        Action.LOGIN: "Log in",
+        Action.REGISTER: "Register (with a ticket, or an administrator beside you)",
+        Step.RECOVERY: "Recover: authenticator app, password, face, this kiosk",
+        Action.APPROVE: "Approve a request (supervisors)",
+        Action.CANCEL: "Cancel a request of mine",
+        Step.ATTRACT: "Back",
+        Action.RECOVER_TOTP: "I lost my authenticator app",
+        Action.RECOVER_PASSWORD: "I forgot my password",
+        Action.RECOVER_FACE: "My face is not recognised any more",
+        Action.UPDATE_MAC: "Use this kiosk instead of the one I had",
+        Step.MENU: "Back",
+    }
+)
+"""The menus' lines."""
+
+STEPS: Final[Mapping[Step, Words]] = MappingProxyType(
+    {
+        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press Enter for all else.",), "Enter: menu"),
+        Step.MENU: Words("What would you like to do?", (), "{first} to {last}: choose   Enter: {first}   Esc: back"),
+        Step.RECOVERY: Words("What did you lose?", (), "{first} to {last}: choose   Enter: {first}   Esc: back"),
+        Step.NAME: Words("Your name", ("Type your name, then Enter.",)),
+        Step.PERSON: Words("Whose request?", ("Type the name of the person whose request you approve, then Enter.",)),
+        Step.PERMISSION: Words(
+            "Permission",
+            (
+                "Type the enrolment ticket that you were given, or let an administrator type their secret. "
+                "Then Enter. Hyphens and capitals do not matter.",
+            ),
+        ),
+        Step.PASSWORD: Words("Your password", ("Hello {name}. Type your password, then Enter.",)),
+        Step.NEW_PASSWORD: Words(
+            "New password",
+            ("At least 8 characters, one of them a capital letter, a digit or a sign. Then Enter.",),
+        ),
+        Step.REPEAT: Words("New password, again", ("Type the same new password once more, then Enter.",)),
+        Step.CODE: Words("Your code", ("Type the six digits that your authenticator app shows now.",)),
+        Step.FACE: Words("Look at the camera", ("Stand alone, face the camera and hold still.",), "Esc: cancel"),
+        Step.ENROL: Words("Look at the camera", ("Stand alone before the camera.", "{pose}"), "Esc: cancel"),
+        Step.SENDING: Words("One moment", ("Your request is being sent.",), "Esc: cancel"),
+        Step.CHECKING: Words("One moment", ("Your request is being checked.",), "Esc: cancel"),
+        Step.QR: Words(
+            "Scan this code",
+            ("Scan it with your authenticator app, type the six digits that the app then shows, and press Enter.",),
+            QR_KEYS,
+        ),
+        Step.OUT_OF_SERVICE: Words("Out of service", ("This kiosk cannot be used right now.",), ""),
+    }
+)
+"""What each step says, unless `STEPS_OF` knows better."""
+
+STEPS_OF: Final[Mapping[tuple[Step, Action], Words]] = MappingProxyType(
+    {
+        (Step.CHECKING, Action.LOGIN): Words("One moment", ("Your login is being checked.",), "Esc: cancel"),
+        (Step.NAME, Action.REGISTER): Words("New name", ("Type the name that is to be registered, then Enter.",)),
+        (Step.NAME, Action.APPROVE): Words("Your own name", ("Type your own name, supervisor, then Enter.",)),
+    }
+)
+
+POSES: Final = (
+    "Look straight into it.",
+    "Now turn your head a little to the left.",
+    "Now a little to the right.",
+    "Now raise your chin a little.",
+    "Now lower your chin a little.",
+    "Look straight into it again.",
+    "Now tilt your head a little to the left.",
+    "Now a little to the right.",
+)
+"""One for each picture of an enrolment, of which there are at most eight."""
+
+DONE: Final[Mapping[Action, Words]] = MappingProxyType(
+    {
+        Action.REGISTER: Words("Registered", (SHUT,), DONE_KEYS),
+        Action.RECOVER_TOTP: Words("New authenticator in force", (SHUT,), DONE_KEYS),
+        Action.RECOVER_PASSWORD: Words("New password in force", ("The old one no longer counts.", SHUT), DONE_KEYS),
+        Action.RECOVER_FACE: Words("New face in force", ("The old pictures no longer count.", SHUT), DONE_KEYS),
+        Action.UPDATE_MAC: Words("This kiosk is yours now", ("The one before no longer is.", SHUT), DONE_KEYS),
+        Action.APPROVE: Words("Approved", (SHUT,), DONE_KEYS),
+        Action.CANCEL: Words("Request cancelled", (SHUT,), DONE_KEYS),
+    }
+)
+"""What is told when an action other than a login is done, beneath the server's own sentence."""
+
+STAYS: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.REGISTER: "Until then nobody can log in with this name.",
+        Action.RECOVER_TOTP: "Until then your old authenticator app counts.",
+        Action.RECOVER_PASSWORD: "Until then your old password counts.",
+        Action.RECOVER_FACE: "Until then your old face pictures count.",
+        Action.UPDATE_MAC: "Until then your account stays bound as it was.",
+    }
+)
+"""What holds while a change waits."""
+
+HOW_TO_CANCEL: Final = "To cancel it: Enter, then 5, at any kiosk, or ask an administrator."
+HOW_TO_CANCEL_A_REGISTRATION: Final = "To cancel it, ask an administrator."
+
+NEXT_STEP: Final[Mapping[Ending, str]] = MappingProxyType(
+    {
+        Ending.DENIED: "Check all that you type, and wait for a fresh code before you try again.",
+        Ending.CAPTURE_AGAIN: "Stand alone before the camera, in good light, and start again.",
+        Ending.START_AGAIN: "Nothing was decided. Please start again.",
+        Ending.MALFORMED: "Please start again and check what you type.",
+        Ending.UNAVAILABLE: "Nothing was decided. Please try again in a moment.",
+        Ending.UNCERTAIN: f"{_PERHAPS}: see what holds before you start again.",
+        Ending.NOT_PROVEN: "The door stays shut. Please tell the staff.",
+        Ending.CAMERA_FAULT: "Use another kiosk, or ask the staff.",
+        Ending.TIMED_OUT: "Nothing was changed.",
+    }
+)
+"""What a person can do after each ending that is shown as a refusal."""
+
+NEXT_STEP_OF: Final[Mapping[Action, Mapping[Ending, str]]] = MappingProxyType(
+    {
+        Action.LOGIN: {
+            Ending.DENIED: "Check your name, password and code, and wait for a fresh code before you try again.",
+            Ending.UNCERTAIN: "Nobody was let in. Please start again.",
+            Ending.TIMED_OUT: "Nobody was let in.",
+        },
+        Action.REGISTER: {
+            Ending.DENIED: "Check the name and the ticket with the administrator who gave it to you.",
+            Ending.UNCERTAIN: f"{_PERHAPS}: try to log in before you start again.",
+        },
+        Action.RECOVER_TOTP: {
+            Ending.DENIED: "Check your name and password before you try again.",
+            Ending.UNCERTAIN: f"{_PERHAPS}: try a code of the new entry before you start again.",
+        },
+        Action.RECOVER_PASSWORD: {
+            Ending.DENIED: "Check your name and code, and wait for a fresh code before you try again.",
+            Ending.UNCERTAIN: f"{_PERHAPS}: try your new password before you start again.",
+        },
+    }
+)
+"""The same, where an action has words of its own."""

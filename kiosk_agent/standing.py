@@ -1,0 +1,71 @@
+"""Where a person stands on the way to an action, and the two ways out of it.
+
+Pure. Whatever was held ends with `rest` or `end`, which begin from an empty session.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from auth_contract.actions import Action
+from auth_contract.messages import AttemptReply
+from kiosk_agent.effects import Effect, Report
+from kiosk_agent.events import Entries, NewSecret, Outcome, Step
+from kiosk_agent.flows import FIELDS
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where the person stands, on the way to `action`.
+
+    `secret` is a new TOTP secret that waits for its first code, `is_spelt` whether it is also shown
+    in letters, `extensions` how often more time was asked for. `pictures` counts those of an
+    enrolment. `problem` says what was wrong with the last entry, never repeating a secret.
+    """
+
+    step: Step = Step.ATTRACT
+    ticket: int = 0
+    action: Action = Action.LOGIN
+    entries: Entries = field(default_factory=Entries)
+    attempt: AttemptReply | None = field(default=None, repr=False)
+    secret: NewSecret | None = None
+    is_spelt: bool = False
+    extensions: int = 0
+    tries: int = 0
+    captures: int = 0
+    pictures: int = 0
+    problem: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def entry(self) -> str:
+        """What stands in the entry of this step; a secret but in the steps NAME and PERSON."""
+        return str(getattr(self.entries, FIELDS[self.step])) if self.step in FIELDS else ""
+
+    @property
+    def sends(self) -> Action:
+        """The action that is submitted next: with a new secret in hand, its confirmation."""
+        return self.action if self.secret is None else Action.CONFIRM
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether anything is held that must not outlive the session."""
+        return self.entries.has_secret or self.attempt is not None or self.secret is not None
+
+
+Next = tuple[Session, tuple[Effect, ...]]
+"""A session after an event, and what is to be done about it, in order."""
+
+
+def rest(session: Session) -> Session:
+    """Return the session at rest, under the next ticket."""
+    return Session(ticket=session.ticket + 1)
+
+
+def end(session: Session, step: Step, outcome: Outcome) -> Next:
+    """Return the session with its outcome and nothing else of it, and the report."""
+    outcome = replace(outcome, action=session.action)
+    return replace(rest(session), step=step, outcome=outcome), (Report(outcome),)
+
+
+def sentence(text: str) -> str:
+    """Return the text with its first letter as a capital."""
+    return text[:1].upper() + text[1:]
