@@ -7,11 +7,19 @@ from typing import Any
 import click
 
 from auth_server.errors import AuthServerError
+from provisioning.admin import admin
 from provisioning.audit import audit
+from provisioning.backup import backup
+from provisioning.completion import completion
 from provisioning.desk import Desk, shared_options
 from provisioning.errors import ProvisioningError, exit_code
+from provisioning.guard import guard
+from provisioning.import_original import import_original
+from provisioning.keys import keys
 from provisioning.kiosk import kiosk
 from provisioning.models import models
+from provisioning.notifications import notifications
+from provisioning.restore import restore
 from provisioning.site import site
 from provisioning.user import user
 
@@ -59,8 +67,22 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Desk)
 
 
-for noun in (site, kiosk, user, audit, models):
+for noun in (
+    site,
+    admin,
+    keys,
+    kiosk,
+    user,
+    audit,
+    notifications,
+    models,
+    completion,
+    backup,
+    restore,
+    import_original,
+):
     cli.add_command(noun)
+guard(cli)
 
 
 def main() -> None:

@@ -1,29 +1,47 @@
-"""Adding one person: what is asked, in which order, and what is stored in one transaction.
+"""Taking a person's factors at the desk: what is asked, in which order, and what is stored in one transaction.
 
 Nothing is stored before everything is known to be good. Where somebody sits at the terminal, the
-QR code is shown first and the account made only when a code from the app proves that it was read.
+QR code is shown first and the secret stored only when a code from the app proves that it was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
-from auth_server.accounts import Account, Accounts, NewAccount
+from auth_server.accounts import Account, NewAccount
 from auth_server.errors import FaceUnusable
 from auth_server.face.observation import EnrolledFace
-from auth_server.kiosks import Kiosks
 from auth_server.password_policy import check_new_password, hash_password
+from auth_server.second_factor import SecondFactor, new_second_factor, step_of
 from provisioning.act import Act, commit
 from provisioning.desk import Desk, Site
 from provisioning.errors import Refused
 from provisioning.passwords import read_password
 from provisioning.pictures import read_picture
 from provisioning.qr import terminal_lines, write_png
-from provisioning.second_factor import SecondFactor, new_second_factor, step_of
+from provisioning.user_lookup import accounts_of, macs_of
 
 _TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where a person's pictures come from: files, or a camera by its number."""
+
+    files: tuple[Path, ...]
+    camera: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handout:
+    """How a new second factor is handed out besides the QR code on the terminal, and whether a code proves it."""
+
+    qr_file: Path | None = None
+    show_uri: bool = False
+    confirm_code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +49,10 @@ class Request:
     """What the command line asked for."""
 
     username: str
-    pictures: tuple[Path, ...]
-    camera: int | None
+    pictures: Pictures
     kiosk_ids: tuple[str, ...]
     password_file: Path | None
-    qr_file: Path | None
-    show_uri: bool
-    confirm_code: bool
+    handout: Handout
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +69,11 @@ def enrol(desk: Desk, site: Site, request: Request, act: Act) -> Enrolled:
     Raises Refused, PasswordRefused, StartRefused or StoreError; then no account was made.
     """
     _check_name(site, request.username)
-    macs = _macs(site, request.kiosk_ids)
-    face = _enrolled_face(desk, site, request)
-    password = read_password(request.password_file)
-    check_new_password(password, request.username, [site.settings.site])
-    password_hash = hash_password(password)
+    macs = macs_of(site.database, request.kiosk_ids)
+    face = enrolled_face(desk, site, request.pictures)
+    password_hash = new_password_hash(site, request.username, request.password_file)
     factor = new_second_factor(request.username, site.settings.site)
-    if request.qr_file is not None:
-        write_png(factor.uri, request.qr_file)
-    try:
-        step = _confirmed_step(desk, factor) if request.confirm_code else 0
+    with handed_out(desk, factor, request.handout) as step:
         account = NewAccount(
             username=request.username,
             password_hash=password_hash,
@@ -71,15 +81,48 @@ def enrol(desk: Desk, site: Site, request: Request, act: Act) -> Enrolled:
             totp_last_step=step,
             template=face.template,
             face_png=face.picture_png,
-            mac_addresses=macs,
+            mac_addresses=frozenset(macs.values()),
         )
         with commit(site.database, act) as database:
-            stored = Accounts(database, site.keyring.field, face.template.model).add(account, act.now)
-    except BaseException:
-        if request.qr_file is not None:
-            request.qr_file.unlink(missing_ok=True)
-        raise
+            stored = accounts_of(site, database).add(account, act.now)
     return Enrolled(stored, factor)
+
+
+def new_password_hash(site: Site, username: str, file: Path | None) -> bytes:
+    """Return the hash of what the person types twice, or of a file's line. Raises Refused or PasswordRefused."""
+    password = read_password(file)
+    check_new_password(password, username, [site.settings.site])
+    return hash_password(password)
+
+
+@contextmanager
+def handed_out(desk: Desk, factor: SecondFactor, handout: Handout) -> Iterator[int]:
+    """Hand a second factor out and give the time step of its first code, 0 where none is asked for.
+
+    What fails inside, or before, takes the QR file away again. Raises Refused when no code was right.
+    """
+    if handout.qr_file is not None:
+        write_png(factor.uri, handout.qr_file)
+    try:
+        yield _confirmed_step(desk, factor) if handout.confirm_code else 0
+    except BaseException:
+        if handout.qr_file is not None:
+            handout.qr_file.unlink(missing_ok=True)
+        raise
+
+
+def tell_second_factor(desk: Desk, factor: SecondFactor, handout: Handout) -> dict[str, object]:
+    """Show what was handed out, once it counts; returns its members of the JSON document."""
+    out, document = desk.output, dict[str, object]()
+    if not handout.confirm_code and not out.is_json:
+        show_second_factor(desk, factor)
+    if handout.qr_file is not None:
+        out.say(f"The QR code is in {handout.qr_file}: hand it over and delete it, for it is the second factor.")
+        document["qr_file"] = str(handout.qr_file)
+    if handout.show_uri:
+        out.say(factor.uri)
+        document["provisioning_uri"] = factor.uri
+    return document
 
 
 def show_second_factor(desk: Desk, factor: SecondFactor) -> None:
@@ -91,36 +134,28 @@ def show_second_factor(desk: Desk, factor: SecondFactor) -> None:
         out.say(line)
 
 
+def enrolled_face(desk: Desk, site: Site, pictures: Pictures) -> EnrolledFace:
+    """Return the face in a person's pictures. Raises Refused naming the picture that does not do."""
+    # The files are read before the models are loaded, which takes longer.
+    taken = [read_picture(path) for path in pictures.files]
+    engine = desk.load_face_engine(site.settings.face)
+    try:
+        if pictures.camera is not None:
+            click.prompt("The person looks at the camera; press Enter", default="", show_default=False, err=True)
+            taken = desk.take_pictures(pictures.camera)
+        desk.output.say(f"Looking for the one face in {len(taken)} picture{'s' * (len(taken) != 1)}.")
+        return engine.enrol(taken)
+    except FaceUnusable as error:
+        raise Refused(_face_refusal(error, pictures)) from None
+
+
 def _check_name(site: Site, username: str) -> None:
-    if Accounts(site.database, site.keyring.field, "").find(username) is not None:
+    if accounts_of(site).find(username) is not None:
         raise Refused(f"there is an account {username} already: choose another name")
 
 
-def _macs(site: Site, kiosk_ids: Sequence[str]) -> frozenset[str]:
-    kiosks = Kiosks(site.database)
-    found = {kiosk_id: kiosks.find(kiosk_id) for kiosk_id in kiosk_ids}
-    unknown = sorted(kiosk_id for kiosk_id, kiosk in found.items() if kiosk is None)
-    if unknown:
-        raise Refused(f"there is no kiosk {', '.join(unknown)}: `4auth-provision kiosk list` tells which there are")
-    return frozenset(kiosk.mac_address for kiosk in found.values() if kiosk is not None)
-
-
-def _enrolled_face(desk: Desk, site: Site, request: Request) -> EnrolledFace:
-    # The files are read before the models are loaded, which takes longer.
-    pictures = [read_picture(path) for path in request.pictures]
-    engine = desk.load_face_engine(site.settings.face)
-    try:
-        if request.camera is not None:
-            click.prompt("The person looks at the camera; press Enter", default="", show_default=False, err=True)
-            pictures = desk.take_pictures(request.camera)
-        desk.output.say(f"Looking for the one face in {len(pictures)} picture{'s' * (len(pictures) != 1)}.")
-        return engine.enrol(pictures)
-    except FaceUnusable as error:
-        raise Refused(_face_refusal(error, request)) from None
-
-
-def _face_refusal(error: FaceUnusable, request: Request) -> str:
-    what = str(request.pictures[error.picture]) if request.pictures else f"picture {error.picture + 1} of the camera"
+def _face_refusal(error: FaceUnusable, pictures: Pictures) -> str:
+    what = str(pictures.files[error.picture]) if pictures.files else f"picture {error.picture + 1} of the camera"
     return f"{what} cannot be enrolled: {error.problem}. Use a sharp picture of one face, from the front"
 
 
@@ -133,6 +168,4 @@ def _confirmed_step(desk: Desk, factor: SecondFactor) -> int:
         if step is not None:
             return step
         desk.output.warn("That is not the code. The app's clock may be off, or an older entry was read.")
-    raise Refused(
-        f"no right code in {_TRIES} tries: no account was made; remove the entry from the app and begin again"
-    )
+    raise Refused(f"no right code in {_TRIES} tries: nothing was stored; remove the entry from the app and begin again")

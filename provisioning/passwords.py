@@ -19,7 +19,7 @@ def read_password(file: Path | None) -> str:
     """
     if file is None:
         return str(click.prompt("Password", hide_input=True, confirmation_prompt="The same again", err=True))
-    data = sys.stdin.buffer.read(_FILE_MAX_BYTES + 1) if file == STANDARD_INPUT else _read_closed(file)
+    data = sys.stdin.buffer.read(_FILE_MAX_BYTES + 1) if file == STANDARD_INPUT else read_closed(file, "the password")
     if len(data) > _FILE_MAX_BYTES:
         raise Refused(f"the password file is above {_FILE_MAX_BYTES} bytes: it holds one line, the password")
     try:
@@ -31,12 +31,13 @@ def read_password(file: Path | None) -> str:
     return first
 
 
-def _read_closed(file: Path) -> bytes:
+def read_closed(file: Path, what: str) -> bytes:
+    """Return a file's first bytes. Raises Refused when it cannot be read, or others can read `what` in it."""
     try:
         with file.open("rb") as opened:
             mode = stat.S_IMODE(file.stat().st_mode)
             if mode & 0o077:
-                raise Refused(f"{file} has mode {mode:04o}, so others can read the password: chmod 0600 it")
+                raise Refused(f"{file} has mode {mode:04o}, so others can read {what}: chmod 0600 it")
             return opened.read(_FILE_MAX_BYTES + 1)
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error.strerror}") from None

@@ -21,18 +21,22 @@ def read_picture(path: Path) -> bytes:
 
     Raises Refused for a file that cannot be read, is no picture, or is too large.
     """
-    data = _read(path)
+    return as_frame(_read(path), str(path))
+
+
+def as_frame(data: bytes, name: str) -> bytes:
+    """Return a picture's bytes as `read_picture` does; `name` is what a refusal calls it."""
     try:
         with warnings.catch_warnings():
             # Our own limit is below the one that Pillow warns at.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-                _check_pixels(path, picture)
+                _check_pixels(name, picture)
                 return _as_jpeg(picture)
     except UnidentifiedImageError:
-        raise Refused(f"{path} is not a picture in {', '.join(_FORMATS)}") from None
+        raise Refused(f"{name} is not a picture in {', '.join(_FORMATS)}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Refused(f"{path} is damaged and cannot be decoded: {error}") from None
+        raise Refused(f"{name} is damaged and cannot be decoded: {error}") from None
 
 
 def _read(path: Path) -> bytes:
@@ -45,11 +49,11 @@ def _read(path: Path) -> bytes:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _check_pixels(path: Path, picture: Image.Image) -> None:
+def _check_pixels(name: str, picture: Image.Image) -> None:
     pixels = picture.width * picture.height
     if pixels > _PIXELS_MAX:
         raise Refused(
-            f"{path} has {picture.width} x {picture.height} pixels; at most {_PIXELS_MAX // 1_000_000} megapixels"
+            f"{name} has {picture.width} x {picture.height} pixels; at most {_PIXELS_MAX // 1_000_000} megapixels"
         )
 
 

@@ -5,16 +5,23 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from PIL import Image
 
+from auth_contract.actions import Action, CaptureHint
 from auth_server.accounts import Accounts, NewAccount
+from auth_server.changes import Asked, Change, Changes, NewFactors
 from auth_server.domain import Template
+from auth_server.errors import FaceUnusable
+from auth_server.face.observation import EnrolledFace
+from auth_server.notifications import Notifications
+from auth_server.policy import ActionPolicy, Effect
 from provisioning.__main__ import cli
 from provisioning.desk import Desk
 from provisioning.params import encode_public_key
@@ -142,3 +149,76 @@ def password_file(tmp_path: Path) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write("correct Horse 7 battery\n")
     return path
+
+
+@dataclass
+class Engine:
+    """Finds one face in every picture whose side is 64 pixels, and none in others."""
+
+    seen: list[bytes] = field(default_factory=list)
+
+    def enrol(self, pictures):
+        self.seen += pictures
+        for index, picture in enumerate(pictures):
+            with Image.open(io.BytesIO(picture)) as opened:
+                if opened.width != 64:
+                    raise FaceUnusable(index, CaptureHint.NO_FACE)
+        return EnrolledFace(Template("test-model", b"\1" * 16), b"aligned face")
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Path:
+    """A picture in which the engine finds a face."""
+    path = tmp_path / "ann.png"
+    Image.new("RGB", (64, 64)).save(path)
+    return path
+
+
+@pytest.fixture
+def no_face(tmp_path: Path) -> Path:
+    """A picture in which it finds none."""
+    path = tmp_path / "wall.png"
+    Image.new("RGB", (32, 32)).save(path)
+    return path
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """A quick engine, which remembers what it has seen."""
+    return Engine()
+
+
+@pytest.fixture
+def pend() -> Callable[..., Change]:
+    """Leaves a change of somebody's at a kiosk, as a granted recovery does."""
+
+    def put(command: Command, username: str = "ann", action: Action = Action.RECOVER_PASSWORD, **asked) -> Change:
+        new = asked.pop("new", NewFactors(password_hash=b"$2b$12$what-will-be-in-force"))
+        policy = ActionPolicy((), Effect.CHANGE, second_person=True, approval_window_s=900)
+        with command.desk().site() as site, site.database.transaction() as session:
+            changes = Changes(site.database, site.keyring.field, lambda: f"change-{username}")
+            wanted = Asked(username=username, action=action, kiosk_id=asked.pop("kiosk_id", "lobby-1"), new=new)
+            change = replace(changes.new(wanted, policy, command.clock()), **asked)
+            changes.put(session, change)
+            return change
+
+    return put
+
+
+@pytest.fixture
+def told() -> Callable[[Command], list[tuple[str, str]]]:
+    """Returns the event and the name of each notification that waits."""
+
+    def listed(command: Command) -> list[tuple[str, str]]:
+        with command.desk().site() as site:
+            return [(one.event, one.username) for one in Notifications(site.database).list()]
+
+    return listed
+
+
+@pytest.fixture
+def with_notify(with_ann: Command) -> Command:
+    """A site with ann, and a program that is told."""
+    settings = with_ann.settings
+    settings.write_text(settings.read_text() + '\n[notify]\nkind = "command"\nargv = ["/bin/true"]\n')
+    return with_ann

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from auth_contract.limits import FRAME_MAX_BYTES
+from auth_server.second_factor import new_second_factor, step_of
 from provisioning.camera import take_pictures
 from provisioning.errors import Refused
 from provisioning.passwords import read_password
 from provisioning.pictures import read_picture
 from provisioning.qr import terminal_lines, write_png
-from provisioning.second_factor import new_second_factor, step_of
 
 NOW = datetime(2026, 11, 22, 9, 30, 10, tzinfo=UTC)
 

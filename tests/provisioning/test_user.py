@@ -25,10 +25,11 @@ def fail(command, times: int) -> Lockouts:
 
 def test_list_and_show_tell_standing_and_kiosks_and_no_secret(with_ann):
     assert with_ann.json("user", "list") == {"users": [ANN]}
-    assert with_ann.json("user", "show", "Ann") == {"user": ANN}
+    shown = {"user": ANN | {"factors_changed_at": ANN["created_at"]}, "failures": []}
+    assert with_ann.json("user", "show", "Ann") == shown | {"pending_change": None, "invitation": None}
     assert "ann   enabled   lobby-1  2026-11-22" in with_ann("user", "list").stdout
     shown = with_ann("user", "show", "ann").stdout + with_ann("user", "list").stdout
-    assert "kiosks:     lobby-1" in shown
+    assert "kiosks:         lobby-1" in shown
     assert "JBSWY3DP" not in shown and "$2b$" not in shown
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
@@ -11,52 +10,19 @@ import pyotp
 import pytest
 from PIL import Image
 
-from auth_contract.actions import CaptureHint
 from auth_server.accounts import Accounts
 from auth_server.domain import Template
-from auth_server.errors import FaceUnusable, ModelsRefused
-from auth_server.face.observation import EnrolledFace
+from auth_server.errors import ModelsRefused
 
 MAC = "b8:27:eb:12:34:56"
 PASSWORD = "correct Horse 7 battery"
 
 
-@dataclass
-class Engine:
-    """Finds one face in every picture whose side is 64 pixels, and none in others."""
-
-    seen: list[bytes] = field(default_factory=list)
-
-    def enrol(self, pictures):
-        self.seen += pictures
-        for index, picture in enumerate(pictures):
-            with Image.open(io.BytesIO(picture)) as opened:
-                if opened.width != 64:
-                    raise FaceUnusable(index, CaptureHint.NO_FACE)
-        return EnrolledFace(Template("test-model", b"\1" * 16), b"aligned face")
-
-
 @pytest.fixture
-def face(tmp_path: Path) -> Path:
-    """A picture in which the engine finds a face."""
-    path = tmp_path / "ann.png"
-    Image.new("RGB", (64, 64)).save(path)
-    return path
-
-
-@pytest.fixture
-def no_face(tmp_path: Path) -> Path:
-    """A picture in which it finds none."""
-    path = tmp_path / "wall.png"
-    Image.new("RGB", (32, 32)).save(path)
-    return path
-
-
-@pytest.fixture
-def desk(with_kiosk):
+def desk(with_kiosk, engine):
     """A site with a kiosk and a quick engine."""
-    with_kiosk.engine = Engine()
-    with_kiosk.parts["load_face_engine"] = lambda _settings: with_kiosk.engine
+    with_kiosk.engine = engine
+    with_kiosk.parts["load_face_engine"] = lambda _settings: engine
     return with_kiosk
 
 
@@ -176,7 +142,7 @@ def test_no_account_is_made_when_no_code_is_right(desk, add, typist, tmp_path):
     qr = tmp_path / "qr.png"
     result = add("--confirm-code", "--qr-file", qr, typed=typist("000000", "111111", "222222"))
     assert result.exit_code == 1
-    assert "no right code in 3 tries: no account was made" in result.stderr
+    assert "no right code in 3 tries: nothing was stored" in result.stderr
     assert desk.json("user", "list") == {"users": []}
     assert not qr.exists()
 
@@ -257,8 +223,8 @@ def test_the_log_names_the_administrator_the_person_and_the_kiosks_and_no_secret
 
 @pytest.mark.parametrize("secret", ["password", "secret", "uri", "picture"])
 def test_nothing_secret_is_in_a_repr(secret):
+    from auth_server.second_factor import SecondFactor
     from provisioning.enrolment import Enrolled
-    from provisioning.second_factor import SecondFactor
 
     factor = SecondFactor("JBSWY3DPEHPK3PXP", "otpauth://totp/x?secret=JBSWY3DPEHPK3PXP")
     assert "JBSWY3DP" not in repr(factor) + repr(Enrolled(None, factor)), secret
