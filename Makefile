@@ -59,6 +59,11 @@ imports: $(READY) ## Check which package may import which
 tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout' chooses)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: nightly
+nightly: $(READY) $(MODELS_READY) ## Search for longer: half an hour of the model of all actions, ten minutes of mixed load
+	@FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s --hypothesis-profile=nightly \
+		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py
+
 .PHONY: demo
 demo: $(READY) $(MODELS_READY) ## A throw-away site: one login granted, then one refusal for each way to fail
 	@$(BIN)/python -m demo

@@ -94,7 +94,7 @@ def log_in(kiosk: BenchKiosk, login: tuple[str, str, str], frames: tuple[bytes, 
     )
     started = time.perf_counter()
     try:
-        kiosk.client.submit_login(submission, attempt.nonce)
+        kiosk.client.submit(Action.LOGIN, submission, attempt.nonce)
     except Refused as refused:
         if refused.reply.reason != "denied":
             raise

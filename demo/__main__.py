@@ -1,6 +1,6 @@
 """`make demo` and `make run`: a throw-away site, performed or left running.
 
-python -m demo            one login granted, then one refusal for each way to fail
+python -m demo            one login granted, one refusal for each way to fail, and every other action
 python -m demo --serve    the same site with a kiosk in this terminal, to try by hand
 """
 
@@ -18,7 +18,9 @@ import pyotp
 
 from demo.cases import CASES, MACS, PASSWORD, Case, Stage, secret_of
 from demo.kiosk import Kiosk
+from demo.newcomer import Newcomer, at_kiosk
 from demo.pictures import Pictures, PicturesMissing, prepare
+from demo.seat import NotSeen
 from demo.site import CommandFailed, Site, command
 from provisioning.qr import terminal_lines
 
@@ -34,7 +36,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="4auth-demo-") as folder:
             return _serve(Path(folder)) if serve else _perform(Path(folder))
-    except (CommandFailed, PicturesMissing) as error:
+    except (CommandFailed, NotSeen, PicturesMissing) as error:
         print(f"\nThe demo could not go on: {error}", file=sys.stderr)
         return 1
 
@@ -71,8 +73,11 @@ def _prepared() -> Pictures:
 def _perform(folder: Path) -> int:
     with _stage(folder) as stage:
         stage.kiosk.start()
-        _say("4auth-kiosk runs beside it, with pictures for a camera and a script for a keypad.\n")
-        faults = sum(_play(stage, number, case) for number, case in enumerate(CASES, 1))
+        _say("4auth-kiosk runs beside it, with pictures for a camera and a script for a keypad,")
+        _say("and once more on a terminal, for a person with a phone.\n")
+        with at_kiosk(stage.site, "kiosk-1", MACS["kiosk-1"], stage.pictures.ada) as seat:
+            stage.newcomer = Newcomer(stage.site, seat)
+            faults = sum(_play(stage, number, case) for number, case in enumerate(CASES, 1))
         stage.kiosk.stop()
         stage.site.stop_server()  # a clean end signs a last checkpoint
         report = stage.site.provision("audit", "verify")

@@ -1,11 +1,11 @@
-"""The ways in which a login can be refused, each performed for real."""
+"""A login that is granted, the ways in which one is refused, and the other actions, each performed for real."""
 
 import http.client
 import json
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from auth_contract.messages import LoginRequest
 from auth_server.bootstrap import new_token
 from demo.impostor import Impostor
 from demo.kiosk import Entry, Kiosk, backends
+from demo.newcomer import Newcomer, at_kiosk
 from demo.pictures import Pictures
-from demo.site import Site
+from demo.site import CommandFailed, Site
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.errors import Refused
 from kiosk_agent.settings import ServerSettings
@@ -42,6 +43,7 @@ class Stage:
     last_step: int = 0
     last_code: str = ""
     last_row: int = 0
+    newcomer: Newcomer | None = None
 
     def newest_attempt(self) -> dict[str, Any] | None:
         """The audit row of what was just tried, or None where nothing was; kiosks' signs of life do not count."""
@@ -141,10 +143,10 @@ def sent_twice(stage: Stage) -> str:
     """One good submission, sent again as it was: the first is granted, the second is not."""
     code = stage.fresh_code()
     client, submission, nonce = _submission(stage, code)
-    client.submit_login(submission, nonce)
+    client.submit(Action.LOGIN, submission, nonce)
     stage.used(code)
     try:
-        client.submit_login(submission, nonce)
+        client.submit(Action.LOGIN, submission, nonce)
     except Refused as refused:
         return f"{refused.status} {refused.reply.reason}: {refused.reply.message}"
     finally:
@@ -183,6 +185,51 @@ def too_many(stage: Stage) -> str:
     for _ in range(5):
         stage.enter(password="Wrong horse 7")  # noqa: S106 - it is wrong on purpose
     return stage.enter()
+
+
+def _newcomer(stage: Stage) -> Newcomer:
+    if stage.newcomer is None:
+        raise CommandFailed("nobody sits at the kiosk's terminal")
+    return stage.newcomer
+
+
+def registered(stage: Stage) -> str:
+    """Somebody who was invited registers, and scans the code from the kiosk's own screen."""
+    _newcomer(stage).register()
+    return _newcomer(stage).confirm()
+
+
+def ticket_used_twice(stage: Stage) -> str:
+    """The ticket that has made an account."""
+    return _newcomer(stage).register()
+
+
+def new_totp(stage: Stage) -> str:
+    """The phone is lost: password and face bring a new secret, which counts after its first code."""
+    _newcomer(stage).recover_totp()
+    return _newcomer(stage).confirm()
+
+
+def log_in_after(stage: Stage) -> str:
+    """With what was made at the kiosk."""
+    return _newcomer(stage).log_in()
+
+
+def old_phone(stage: Stage) -> str:
+    """The lost phone was found."""
+    return _newcomer(stage).log_in(_newcomer(stage).old_phone)
+
+
+def new_password(stage: Stage) -> str:
+    """The password is forgotten."""
+    return _newcomer(stage).recover_password()
+
+
+def moved(stage: Stage) -> str:
+    """The person works elsewhere now."""
+    newcomer = _newcomer(stage)
+    with at_kiosk(stage.site, "kiosk-2", MACS["kiosk-2"], stage.pictures.ada) as seat:
+        return replace(newcomer, seat=seat).move()
 
 
 def _submission(stage: Stage, code: str) -> tuple[AuthClient, LoginRequest, str]:
@@ -234,4 +281,11 @@ CASES = (
     Case("a kiosk that is not registered", unregistered, "Out of service", "kiosk_refused"),
     Case("a server whose key is not the pinned one", not_pinned, "Not logged in", "no row: nothing was sent"),
     Case("a sixth try after five failures", too_many, "Please wait", "locked"),
+    Case("registering with a ticket", registered, "Registered", "granted"),
+    Case("a ticket used twice", ticket_used_twice, "Request denied", "denied"),
+    Case("a new authenticator app", new_totp, "New authenticator in force", "granted"),
+    Case("a code of the old app", old_phone, "Access denied", "denied"),
+    Case("a code of the new app", log_in_after, "Welcome, grace", "granted"),
+    Case("a new password", new_password, "New password in force", "granted"),
+    Case("another kiosk in place of the old one", moved, "This kiosk is yours now", "granted"),
 )

@@ -31,7 +31,7 @@ from auth_contract import signing
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, LoginReply, LoginRequest
 from auth_server.accounts import Accounts, NewAccount
-from auth_server.audit import AuditLog, AuditRow, ChainReport, RowFilter, verify_chain
+from auth_server.audit import AuditLog, AuditRow, ChainReport, RowFilter
 from auth_server.bootstrap import load_settings, new_token
 from auth_server.checkpoints import Checkpoints
 from auth_server.face.engine import EnrolledFace, FaceEngine
@@ -67,6 +67,10 @@ class Person:
         assert step <= now_step + 1, f"{self.name} has used up all codes of this half minute"
         self._next_step = step + 1
         return pyotp.TOTP(self.secret).at(step * _STEP_S)
+
+    def has_code(self) -> bool:
+        """Whether there is one left in this half minute."""
+        return self._next_step <= int(time.time()) // _STEP_S + 1
 
     def wrong_code(self) -> str:
         """A code of no step near now."""
@@ -146,7 +150,7 @@ class House:
         with closing(self.client(kiosk_id)) as client:
             attempt = client.open_attempt(Action.LOGIN)
             submission = self.submission(attempt, person, code, kiosk_id=kiosk_id, **changes)
-            return client.submit_login(submission, attempt.nonce)
+            return client.submit(Action.LOGIN, submission, attempt.nonce)
 
     @contextmanager
     def kiosk_process(self, kiosk_id: str = "kiosk-1", **settings: Any) -> Iterator[KioskProcess]:
@@ -201,8 +205,8 @@ class House:
         """Check the whole chain and every checkpoint."""
         path = load_settings(self.site.settings).store.checkpoints
         with self.store() as (database, keyring):
-            checkpoints = Checkpoints(path, keyring.audit_key)
-            return verify_chain(AuditLog(database).chain(), checkpoints.read(), keyring.audit_key.public_key())
+            checkpoints = Checkpoints(path, keyring.audit)
+            return checkpoints.verify(AuditLog(database).chain())
 
 
 @dataclass
@@ -300,7 +304,8 @@ def _made_house(site: Site, portrait: Path) -> Iterator[House]:
         yield house
     finally:
         site.kill_server()
-    assert _processes_of(site) == []
+    # Workers end a moment after the process that began them.
+    House.until(lambda: _processes_of(site) == [], 30, "every process of the site has ended")
 
 
 def _processes_of(site: Site) -> list[bytes]:

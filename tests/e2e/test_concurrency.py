@@ -21,7 +21,7 @@ def test_of_fifty_parallel_submissions_of_one_code_exactly_one_is_granted(house)
         submission = house.submission(attempt, person, code)
         barrier.wait(timeout=30)
         try:
-            client.submit_login(submission, attempt.nonce)
+            client.submit(Action.LOGIN, submission, attempt.nonce)
             answers.append("granted")
         except Refused as refused:
             answers.append(refused.reply.reason.value)

@@ -36,7 +36,7 @@ class Sent:
 def submit(client, sent: Sent) -> None:
     """Send a submission and note its answer."""
     try:
-        reply = client.submit_login(sent.submission, sent.nonce)
+        reply = client.submit(Action.LOGIN, sent.submission, sent.nonce)
         claims = jwt.decode(reply.assertion, options={"verify_signature": False})
         assert claims["nonce"] == sent.nonce
         sent.jti = claims["jti"]
@@ -164,7 +164,7 @@ def use_code_again(house, sent: Sent) -> None:
         attempt = client.open_attempt(Action.LOGIN)
         changes = {"attempt_id": attempt.attempt_id, "client_ts_utc": datetime.now(UTC)}
         with pytest.raises(Refused) as refused:
-            client.submit_login(sent.submission.model_copy(update=changes), attempt.nonce)
+            client.submit(Action.LOGIN, sent.submission.model_copy(update=changes), attempt.nonce)
     assert refused.value.reply.reason == "denied"
 
 

@@ -7,7 +7,7 @@ import re
 def test_alive_and_ready(house):
     assert house.probe("/livez") == (200, '{"alive":true}')
     status, text = house.probe("/readyz")
-    assert (status, json.loads(text)) == (200, {"ready": True, "faults": {}})
+    assert (status, json.loads(text)) == (200, {"ready": True, "faults": {}, "warnings": {}})
 
 
 def granted(house) -> float:

@@ -101,5 +101,5 @@ def test_an_attempt_is_submitted_even_where_the_server_was_started_anew_meanwhil
         attempt = client.open_attempt(Action.LOGIN)
         house.site.stop_server()
         house.site.start_server()
-        assert client.submit_login(house.submission(attempt, person, person.code()), attempt.nonce).username
+        assert client.submit(Action.LOGIN, house.submission(attempt, person, person.code()), attempt.nonce).username
     assert [row.success for row in house.rows(person.name)] == [True]

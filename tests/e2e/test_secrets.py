@@ -21,8 +21,8 @@ from auth_server import wsgi
 from auth_server.authenticator import Authenticator
 from auth_server.factors import totp
 
-def spell_out(self, submission, *_):
-    claims = submission.claims
+def spell_out(self, order, *_):
+    claims = order.submission.claims
     raise RuntimeError(f"{claims.password} {claims.totp} {claims.frames!r}") from KeyError(claims.password)
 
 def spell_secret(*, claim, enrolment, now):
@@ -109,9 +109,9 @@ def test_a_run_with_a_grant_and_refusals_leaves_no_secret_anywhere(house):
         with closing(house.client()) as client:
             attempt = client.open_attempt(Action.LOGIN)
             submission = house.submission(attempt, person, second)
-            token = client.submit_login(submission, attempt.nonce).assertion
+            token = client.submit(Action.LOGIN, submission, attempt.nonce).assertion
             with pytest.raises(Refused) as refused:
-                client.submit_login(submission, attempt.nonce)
+                client.submit(Action.LOGIN, submission, attempt.nonce)
         assert house.site.server is not None
         pids = [house.site.server.pid, *house.worker_pids(), kiosk.pid]
         shown = {name: text for pid in pids for name, text in of_process(pid).items()}
