@@ -14,6 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Two shared cores make single examples slow now and then, which says nothing about the code.
 hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "project")
 
 
