@@ -61,7 +61,7 @@ tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout'
 
 .PHONY: nightly
 nightly: $(READY) $(MODELS_READY) ## Search for longer: half an hour of the model of all actions, ten minutes of mixed load
-	@FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s --hypothesis-profile=nightly \
+	@FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
 		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py
 
 .PHONY: demo

@@ -10,7 +10,7 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -190,17 +190,12 @@ class Flaws:
     picture: str = ""
 
 
+WRONG = ("password", "old password", "totp", "old totp", "face", "mac", "clock", "new face")
+PICTURES = ("no_face", "blurred", "queue full", "cut short")
 FLAWS = st.one_of(
     *[st.just(Flaws())] * 5,
-    st.builds(
-        Flaws,
-        st.frozensets(
-            st.sampled_from(["password", "old password", "totp", "old totp", "face", "mac", "clock", "new face"]),
-            min_size=1,
-            max_size=2,
-        ),
-    ),
-    st.builds(Flaws, picture=st.sampled_from(["no_face", "blurred", "queue full", "cut short"])),
+    st.builds(Flaws, st.frozensets(st.sampled_from(WRONG), min_size=1, max_size=2)),
+    st.builds(Flaws, picture=st.sampled_from(PICTURES)),
 )
 KIOSK = st.sampled_from(["home", "home", "home", *KIOSKS])
 NAME = st.sampled_from(NAMES)
@@ -853,6 +848,14 @@ def _body(sent: Sent) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def model(ground: Ground, tmp_path: Path) -> Iterator[Model]:
+    """A site beside its reference that a test drives by hand; it begins it by its policy."""
+    made = Model(ground, tmp_path / "site", Counter[str]())
+    yield made
+    made.teardown()
+
+
 @pytest.mark.parametrize("where", Where)
 def test_a_disk_that_fails_once_leaves_nothing_open(database: Database, tmp_path: Path, where: Where) -> None:
     power = Power(database, tmp_path / "image")
@@ -867,11 +870,7 @@ def test_a_disk_that_fails_once_leaves_nothing_open(database: Database, tmp_path
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
-def test_who_does_all_right_gets_it_once_all_that_the_site_asks_for_was_done(
-    ground: Ground, tmp_path: Path, policy: str
-) -> None:
-    met = Counter[str]()
-    model = Model(ground, tmp_path / "site", met)
+def test_who_does_all_right_gets_it_once_all_that_the_site_asks_for_was_done(model: Model, policy: str) -> None:
     model.begin(policy, None)
     for action in RECOVERIES:
         model.go_through(action, "ada", "home", None, False)
@@ -882,10 +881,79 @@ def test_who_does_all_right_gets_it_once_all_that_the_site_asks_for_was_done(
     model.register("cy", "k2", Flaws(), "ticket")
     model.confirm(0, Flaws(), None)
     model.log_in("cy", "home", Flaws(), False)
-    model.teardown()
+    met = model.met
     assert met["login: granted"] == 5
     assert met["approve: granted"] == (4 if POLICIES[policy].second_person else 0)
     assert met["put in force by housekeeping"] == (4 if POLICIES[policy].cooling else 0)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_with_one_thing_wrong_it_is_as_the_reference_says(model: Model, action: Action) -> None:
+    model.begin("both", None)
+    flaws = [*(Flaws(frozenset({wrong})) for wrong in WRONG), *(Flaws(picture=picture) for picture in PICTURES)]
+    model.invite("cy", 3000)
+    for flaw in flaws:
+        model.let_time_pass(3601)  # so that nothing is locked
+        if action is Action.REGISTER:
+            model.register("cy", "k1", flaw, "ticket")
+        elif action in (Action.CONFIRM, Action.APPROVE):
+            asked = Action.RECOVER_TOTP if action is Action.CONFIRM else Action.RECOVER_PASSWORD
+            model.recover(asked, "ada", "home", Flaws(), PASSWORDS[1], False)
+            model._go_on("ada", flaw)
+        else:
+            model._submit(action, "ada", "home", flaw, new_password=PASSWORDS[1])
+    assert model.met[f"{action.value}: denied"]
+
+
+@pytest.mark.parametrize("action", RECOVERIES)
+def test_who_began_before_a_change_does_not_end_after_it(model: Model, action: Action) -> None:
+    model.begin("plain", None)
+    model.go_through(action, "bob", "home", None, True)
+    assert model.met["login: denied"] == 1
+    assert "factor changed" in model._row().detail
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_what_waits_is_had_at_its_place_and_in_its_time(model: Model, seconds: int) -> None:
+    model.begin("both", None)
+    for elsewhere in ("k1", "k2", "k3"):
+        model.recover(Action.RECOVER_TOTP, "ada", "k1", Flaws(), PASSWORDS[0], False)
+        model.confirm(0, Flaws(), elsewhere)
+    for by, elsewhere in (("sue", "k1"), ("ada", "k1"), ("ada", "k2"), ("bob", "k2"), ("sue", "k3")):
+        model.let_time_pass(61)
+        model.recover(Action.RECOVER_PASSWORD, "ada", "k1", Flaws(), PASSWORDS[1], False)
+        model.approve(0, by, Flaws(), elsewhere)
+    for action in (Action.RECOVER_TOTP, Action.RECOVER_PASSWORD):
+        model.recover(action, "ada", "k1", Flaws(), PASSWORDS[1], False)
+        model.let_a_wait_end(0, seconds, "go on")
+    model.let_a_wait_end(0, seconds, "house")
+    model.recover(Action.RECOVER_TOTP, "bob", "k1", Flaws(), PASSWORDS[1], False)
+    for _ in range(6):
+        model.confirm(0, Flaws(frozenset({"totp"})), None)
+    model.recover(Action.RECOVER_FACE, "bob", "k1", Flaws(), PASSWORDS[1], False)
+    model.administrate("delete", "bob", "k1", None)
+    model.keep_house(None)
+
+
+def test_what_somebody_asked_for_who_is_disabled_is_not_had(model: Model) -> None:
+    model.begin("plain", None)
+    model.recover(Action.RECOVER_TOTP, "ada", "home", Flaws(), PASSWORDS[1], False)
+    model.administrate("disable", "ada", "k1", None)
+    model.confirm(0, Flaws(), None)
+    assert model.met["confirm: start_again"] == 1
+
+
+def test_leave_to_register_that_was_withdrawn_is_none(model: Model) -> None:
+    model.begin("plain", None)
+    for name in ("ticket", "admin"):
+        model.invite("cy", 30)
+        model.register("cy", "k1", Flaws(), name)
+        model.uninvite("cy")
+        model.change_role("grace", Role.AUDITOR)
+        model.confirm(0, Flaws(), None)
+        model.change_role("grace", Role.ADMIN)
+    assert model.met["confirm: start_again"] == 2
+    assert "cy" not in model.reference.people
 
 
 def test_no_order_of_acts_failures_and_crashes_breaks_a_promise(ground: Ground, tmp_path: Path) -> None:
