@@ -31,7 +31,7 @@ $(READY): requirements/dev.txt pyproject.toml scripts/make_venv.sh
 .PHONY: models
 models: $(MODELS_READY) ## Fetch the face models into .cache/models (MODELS_ARCHIVE=file.tgz takes them from a file)
 
-$(MODELS_READY): auth_server/face/models.py | $(READY)
+$(MODELS_READY): auth_vision/models.py | $(READY)
 	@echo "Fetching the face models into $(MODELS)"
 	@$(BIN)/4auth-provision models fetch --folder $(MODELS) $(if $(MODELS_ARCHIVE),--archive "$(MODELS_ARCHIVE)")
 	@touch $@

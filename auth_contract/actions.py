@@ -51,3 +51,24 @@ class CaptureHint(StrEnum):
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"
     BLURRED = "blurred"
+    TOO_CLOSE = "too_close"
+    CUT_OFF = "cut_off"
+    """A part of the face lies beyond the picture's edge."""
+
+    TURNED = "turned"
+    EYES_SHUT = "eyes_shut"
+    ONE_POSE = "one_pose"
+    """A new face needs pictures of two poses."""
+
+    MOVEMENT = "movement"
+    """What the person was asked to do was not seen; unlike the others this counts as a failure."""
+
+
+class Movement(StrEnum):
+    """What a person may be asked to do before the camera; left and right are the person's own."""
+
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    LOOK_UP = "look_up"
+    BLINK = "blink"
+    COME_CLOSER = "come_closer"

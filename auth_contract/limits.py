@@ -9,8 +9,11 @@ FRAME_MAX_BYTES = 1024 * 1024
 FRAME_MAX_PIXELS = 12_000_000
 """One frame's width times height, judged by its header before decoding."""
 
-FRAMES_MAX = 8
-"""Frames in one submission."""
+FRAMES_MAX = 32
+"""Frames in one submission: a recording of four movements has 30 at most."""
+
+MOVEMENTS_MAX = 4
+"""Movements that one attempt may ask for."""
 
 ENROL_FRAMES_MIN = 3
 """Frames of a new face: one picture alone shows one expression in one light."""

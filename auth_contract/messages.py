@@ -10,9 +10,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from auth_contract.actions import Action, CaptureHint, Need, Reason
+from auth_contract.actions import Action, CaptureHint, Movement, Need, Reason
 from auth_contract.fields import FrameJpeg, Mac, Password, Permission, Printable, Timestamp, Token, TotpCode, Username
-from auth_contract.limits import ENROL_FRAMES_MIN, FRAMES_MAX
+from auth_contract.limits import ATTEMPT_TTL_S, ENROL_FRAMES_MIN, FRAMES_MAX, MOVEMENTS_MAX
 
 Message = Annotated[Printable, Field(max_length=200, description="A sentence for the person")]
 
@@ -24,17 +24,23 @@ class WireModel(BaseModel):
 
 
 class AttemptRequest(WireModel):
-    """Opens an attempt at one action."""
+    """Opens an attempt at one action; `username` lets the server ask only for movements that the person can do."""
 
     action: Action
+    username: Username | None = None
 
 
 class AttemptReply(WireModel):
-    """An opened attempt: the submission names `attempt_id` and is signed over `nonce`."""
+    """An opened attempt: the submission names `attempt_id` and is signed over `nonce`.
+
+    `movements` are to be done before the camera, in this order; none are asked for where the action uses no
+    face or the site switched them off.
+    """
 
     attempt_id: Token
     nonce: Token
     expires_at: Timestamp
+    movements: tuple[Movement, ...] = Field(default=(), max_length=MOVEMENTS_MAX)
 
 
 class SubmissionRequest(WireModel):
@@ -45,6 +51,20 @@ class SubmissionRequest(WireModel):
     mac: Mac
     client_ts_utc: Timestamp
 
+
+class FrameMark(WireModel):
+    """When a frame was taken, and in which part of the recording.
+
+    `at_ms` counts from the opening of the attempt by the kiosk's monotonic clock. `part` is 0 before the first
+    movement, k during the k-th, and one more than their number after the last.
+    """
+
+    at_ms: int = Field(ge=0, le=ATTEMPT_TTL_S * 1000)
+    part: int = Field(ge=0, le=MOVEMENTS_MAX + 1)
+
+
+Marks = Annotated[tuple[FrameMark, ...], Field(max_length=FRAMES_MAX)]
+"""One for each frame, in their order; none where no movement was asked for."""
 
 Frames = Annotated[tuple[FrameJpeg, ...], Field(min_length=1, max_length=FRAMES_MAX, repr=False)]
 NewFrames = Annotated[tuple[FrameJpeg, ...], Field(min_length=ENROL_FRAMES_MIN, max_length=FRAMES_MAX, repr=False)]
@@ -58,6 +78,7 @@ class LoginRequest(SubmissionRequest):
     password: Secret
     totp: Code
     frames: Frames
+    marks: Marks = ()
 
 
 class RegisterRequest(SubmissionRequest):
@@ -66,6 +87,7 @@ class RegisterRequest(SubmissionRequest):
     permission: Permission = Field(repr=False)
     new_password: Secret
     new_frames: NewFrames
+    marks: Marks = ()
 
 
 class RecoverTotpRequest(SubmissionRequest):
@@ -73,6 +95,7 @@ class RecoverTotpRequest(SubmissionRequest):
 
     password: Secret
     frames: Frames
+    marks: Marks = ()
 
 
 class RecoverPasswordRequest(SubmissionRequest):
@@ -80,6 +103,7 @@ class RecoverPasswordRequest(SubmissionRequest):
 
     totp: Code
     frames: Frames
+    marks: Marks = ()
     new_password: Secret
 
 
@@ -89,6 +113,7 @@ class RecoverFaceRequest(SubmissionRequest):
     password: Secret
     totp: Code
     new_frames: NewFrames
+    marks: Marks = ()
 
 
 class UpdateMacRequest(SubmissionRequest):
@@ -97,6 +122,7 @@ class UpdateMacRequest(SubmissionRequest):
     password: Secret
     totp: Code
     frames: Frames
+    marks: Marks = ()
 
 
 class ConfirmRequest(SubmissionRequest):
@@ -113,6 +139,7 @@ class ApproveRequest(SubmissionRequest):
     password: Secret
     totp: Code
     frames: Frames
+    marks: Marks = ()
 
 
 class CancelRequest(SubmissionRequest):

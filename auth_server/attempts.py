@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, exists, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from auth_contract.actions import Action
+from auth_contract.actions import Action, Movement
 from auth_contract.limits import ATTEMPT_TTL_S, CLOCK_SKEW_MAX_S
 from auth_server.domain import Attempt
 from auth_server.errors import AttemptRefused, KioskRefused
@@ -33,6 +33,7 @@ _COLUMNS = (
     ATTEMPTS.c.opened_at,
     ATTEMPTS.c.expires_at,
     ATTEMPTS.c.used_at,
+    ATTEMPTS.c.movements,
 )
 _OPEN = insert(ATTEMPTS)
 _FIND = select(*_COLUMNS).where(ATTEMPTS.c.nonce == bindparam("wanted"))
@@ -88,13 +89,23 @@ class Attempts:
         self._database = database
         self._new_token = new_token
 
-    def open(self, *, kiosk_id: str, action: Action, now: datetime, request_nonce: str | None = None) -> Attempt:
-        """Open an attempt for 60 s. A `request_nonce` is remembered in the same transaction.
+    def open(
+        self,
+        *,
+        kiosk_id: str,
+        action: Action,
+        now: datetime,
+        request_nonce: str | None = None,
+        movements: tuple[Movement, ...] = (),
+    ) -> Attempt:
+        """Open an attempt for 60 s, with the movements that were drawn for it.
+
+        A `request_nonce` is remembered in the same transaction.
 
         Raises KioskRefused when that nonce was used before.
         """
         expires_at = now + timedelta(seconds=ATTEMPT_TTL_S)
-        attempt = Attempt(self._new_token(), kiosk_id, action, self._new_token(), now, expires_at)
+        attempt = Attempt(self._new_token(), kiosk_id, action, self._new_token(), now, expires_at, movements=movements)
         values = {
             "attempt_id": attempt.attempt_id,
             "kiosk_id": kiosk_id,
@@ -103,6 +114,7 @@ class Attempts:
             "opened_at": now,
             "expires_at": expires_at,
             "used_at": None,
+            "movements": [movement.value for movement in movements],
         }
         with self._database.transaction() as session:
             if request_nonce is not None:
@@ -138,8 +150,9 @@ class Attempts:
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:
-    attempt_id, kiosk_id, action, nonce, opened_at, expires_at, used_at = row
-    return Attempt(attempt_id, kiosk_id, Action(action), nonce, opened_at, expires_at, used_at)
+    attempt_id, kiosk_id, action, nonce, opened_at, expires_at, used_at, movements = row
+    drawn = tuple(map(Movement, movements))
+    return Attempt(attempt_id, kiosk_id, Action(action), nonce, opened_at, expires_at, used_at, drawn)
 
 
 def _refusal(connection: Connection, kiosk_id: str, nonce: str, action: Action) -> AttemptRefused:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from auth_contract.actions import Action, CaptureHint
+from auth_contract.actions import Action, CaptureHint, Movement
+from auth_contract.messages import FrameMark
 
 Evidence = Mapping[str, str | int | float | bool | None]
 """What an auditor needs to follow a verdict: numbers and names, never a secret or a picture."""
@@ -70,7 +71,7 @@ class Kiosk:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An opened attempt; `used_at` is set once, by the submission that consumed it."""
+    """An opened attempt; `used_at` is set once, by the submission that consumed it. `movements` were drawn for it."""
 
     attempt_id: str
     kiosk_id: str
@@ -79,6 +80,7 @@ class Attempt:
     opened_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
+    movements: tuple[Movement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Claims:
     password: str = field(default="", repr=False)
     totp: str = field(default="", repr=False)
     frames: tuple[bytes, ...] = field(default=(), repr=False)
+    marks: tuple[FrameMark, ...] = ()
     permission: str = field(default="", repr=False)
     new_password: str = field(default="", repr=False)
     new_frames: tuple[bytes, ...] = field(default=(), repr=False)

@@ -29,6 +29,12 @@ HINTS: Final = MappingProxyType(
         CaptureHint.TOO_DARK: "The picture is too dark. Please face the light.",
         CaptureHint.TOO_BRIGHT: "The picture is too bright. Please turn away from the light.",
         CaptureHint.BLURRED: "The picture is blurred. Please hold still.",
+        CaptureHint.TOO_CLOSE: "You are too close. Please step back a little.",
+        CaptureHint.CUT_OFF: "A part of your face is outside the picture. Please come to the middle.",
+        CaptureHint.TURNED: "You looked away. Please look straight at the camera.",
+        CaptureHint.EYES_SHUT: "Your eyes were shut. Please look at the camera.",
+        CaptureHint.ONE_POSE: "Your head was always held alike. Please turn it a little between the pictures.",
+        CaptureHint.MOVEMENT: "Not all that you were asked to do was seen. Please follow the arrows.",
     }
 )
 

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
 
-from auth_contract.limits import CLOCK_SKEW_MAX_S
+from auth_contract.limits import CLOCK_SKEW_MAX_S, MOVEMENTS_MAX
 from auth_server.action_settings import ActionsSettings
 
 
@@ -55,9 +55,40 @@ class FaceSettings(_Section):
     threshold: float | None = Field(
         default=None, gt=0, lt=2, description="Cosine distance; needed only for a recogniser without a calibration"
     )
-    presence: Literal["passive", "off"] = Field(
-        default="passive", description="Real-face check; `off` is for development only"
+    presence: Literal["both", "active", "passive", "off"] = Field(
+        default="both",
+        description="Real-face check: by movements that are drawn for each attempt (active), by the look of the "
+        "pictures (passive), or by both; `off` is for development only",
     )
+    movements: int = Field(
+        default=3, ge=2, le=MOVEMENTS_MAX, description="Movements of one attempt, where presence is active or both"
+    )
+    calibration: Path | None = Field(
+        default=None, description="File that `4auth-provision face calibrate` wrote  [default: the one of the package]"
+    )
+    refuse_duplicates: bool = Field(
+        default=True, description="Whether a face that is enrolled under another name is refused, and not only told of"
+    )
+    follow: bool = Field(
+        default=False, description="Whether the template follows slow change after good logins, near the enrolled one"
+    )
+    keep_refused_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=90,
+        description="Keep a picture of each refused attempt so long, encrypted; never when left out",
+    )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether movements are asked for."""
+        return self.presence in {"both", "active"}
+
+    @property
+    def is_passive(self) -> bool:
+        """Whether the look of the pictures is judged."""
+        return self.presence in {"both", "passive"}
+
     queue_max: int = Field(
         default=6,
         ge=1,

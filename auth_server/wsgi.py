@@ -122,18 +122,21 @@ def _check_start(settings: "ServerSettings") -> None:
     from auth_server import bootstrap
     from auth_server.audit import AuditLog
     from auth_server.checkpoints import Checkpoints, check_log
-    from auth_server.face import engine, models
+    from auth_server.face import engine
+    from auth_server.face.runtime import refused_at_start
     from auth_server.key_files import read_key_file
     from auth_server.keyring import Keyring
     from auth_server.notifier import backend_of
     from auth_server.store.database import open_database
     from auth_server.tls import server_context
+    from auth_vision import models
 
     bootstrap.refuse_loose_threshold(settings)
     keyring = Keyring.load(settings.store.keys)
     with closing(open_database(settings.store.database, keyring)) as database:
         check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit))
-    models.check(settings.face.models)
+    with refused_at_start():
+        models.check(settings.face.models)
     engine.check(settings.face)
     backend_of(settings.notify)
     read_key_file(settings.listen.tls_key)

@@ -40,10 +40,12 @@ def fetch(desk: Desk, folder: Path | None, archive: Path | None) -> None:
       4auth-provision models fetch --folder /etc/4auth/models
     """
     # Imported on use: other commands need not wait for the face libraries.
-    from auth_server.face import models as face_models
+    from auth_server.face.runtime import refused_at_start
+    from auth_vision import models as face_models
 
     target = folder or desk.settings.face.models
-    face_models.fetch(target, archive=archive, progress=desk.output.say)
+    with refused_at_start():
+        face_models.fetch(target, archive=archive, progress=desk.output.say)
     desk.output.say(f"The models are in {target}, and each has its checksum.")
     desk.output.result({"models": str(target), "ok": True})
 
@@ -59,9 +61,11 @@ def check(desk: Desk, folder: Path | None) -> None:
     Example:
       4auth-provision models check
     """
-    from auth_server.face import models as face_models
+    from auth_server.face.runtime import refused_at_start
+    from auth_vision import models as face_models
 
     target = folder or desk.settings.face.models
-    face_models.check(target)
+    with refused_at_start():
+        face_models.check(target)
     desk.output.say(f"The models in {target} are the right ones.")
     desk.output.result({"models": str(target), "ok": True})

@@ -17,12 +17,14 @@ from PIL import Image
 from auth_contract.actions import CaptureHint
 from auth_server.domain import Evidence, Template
 from auth_server.errors import FaceUnusable, SettingsRefused, Unavailable
-from auth_server.face import calibration, plugins, quality
+from auth_server.face import calibration, plugins
 from auth_server.face.frames import decode_frame
-from auth_server.face.geometry import CHIP_SIZE, Picture
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.pipeline import Embedding, Face, Pipeline, check_names, chip_of, model_name, unit
+from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names, model_name, unit
 from auth_server.settings import FaceSettings
+from auth_vision import quality
+from auth_vision.geometry import CHIP_SIZE, Box, Picture, align, crop
+from auth_vision.look import Face
 
 __all__ = ["EnrolledFace", "FaceEngine", "FaceUnusable", "Observation", "check"]
 
@@ -68,13 +70,13 @@ class FaceEngine:
         self._pipeline = Pipeline(settings)
         self.model = measured.model
         self.threshold = measured.threshold
-        self.presence_threshold = calibration.presence_threshold() if settings.presence == "passive" else None
+        self.presence_threshold = calibration.presence_threshold() if settings.is_passive else None
         self._one_person_max = measured.one_person_max
         self._places = threading.BoundedSemaphore(settings.queue_max)
         # Also the warm-up: the first pass of a session allocates what later ones reuse.
         blank = np.full((CHIP_SIZE, CHIP_SIZE, 3), 128, np.uint8)
         self._pipeline.faces(blank)
-        self.embedding_size = self._pipeline.embed(blank).size
+        self.embedding_size = self._pipeline.embed_chips([blank] * len(VIEWS)).size
 
     def observe(self, frames: Sequence[bytes]) -> Observation:
         """Return what the frames of one submission show, all of them together.
@@ -125,7 +127,7 @@ class FaceEngine:
                 )
             chip = np.ascontiguousarray(np.asarray(image, dtype=np.uint8)[:, :, ::-1])
         with self._place():
-            return self._template(self._pipeline.embed(chip))
+            return self._template(self._pipeline.embed_chips([chip, _smaller(chip)]))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -138,14 +140,12 @@ class FaceEngine:
 
     def _look(self, picture: Picture) -> _Look | CaptureHint:
         faces = self._pipeline.faces(picture)
-        hint = quality.count_hint(faces)
+        hint = quality.hint_of(self._pipeline.look(picture, faces))
         if hint:
             return hint
-        chip = chip_of(picture, faces[0])
-        hint = quality.light_and_blur_hint(chip)
-        if hint:
-            return hint
-        return _Look(faces[0], chip, self._pipeline.embed(chip), self._pipeline.presence(picture, faces[0]))
+        face = faces[0]
+        chip = align(picture, face.points)
+        return _Look(face, chip, self._pipeline.embed(picture, face), self._pipeline.presence(picture, face))
 
     def _usable(self, index: int, picture: bytes) -> _Look:
         look = self._look(decode_frame(picture, f"pictures.{index}"))
@@ -208,6 +208,13 @@ def _fuse(looks: Sequence[_Look]) -> tuple[Embedding, Embedding]:
 def _odd_one_out(distances: Embedding, limit: float) -> int | None:
     """Return the picture that is farthest from the others when any two are too far apart."""
     return int(distances.sum(axis=1).argmax()) if distances.max() > limit else None
+
+
+def _smaller(chip: Picture) -> Picture:
+    """The second view of a face of which only the aligned chip is left; its border is repeated."""
+    scale = VIEWS[1].scale
+    side = CHIP_SIZE / scale
+    return crop(chip, Box((CHIP_SIZE - side) / 2, (CHIP_SIZE - side) / 2, side, side), CHIP_SIZE)
 
 
 def _png(chip: Picture) -> bytes:

@@ -22,11 +22,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from auth_server.face import quality, statistics
+from auth_server.face import statistics
 from auth_server.face.frames import decode_frame
-from auth_server.face.geometry import Picture
-from auth_server.face.pipeline import Face, Pipeline, chip_of
+from auth_server.face.pipeline import Pipeline
 from auth_server.settings import FaceSettings
+from auth_vision import quality
+from auth_vision.geometry import Picture
+from auth_vision.look import Face
 
 TARGETS: Final = {"1e-3": 1e-3, "1e-4": 1e-4}
 PRESENCE_THRESHOLD: Final = 0.5
@@ -79,10 +81,9 @@ def look_at_portraits(pipeline: Pipeline, folder: Path, progress: Callable[[str]
             without_face += 1
             continue
         face = _most_central(picture, faces)
-        chip = chip_of(picture, face)
-        hint = quality.count_hint(faces) or quality.light_and_blur_hint(chip)
+        hint = quality.hint_of(pipeline.look(picture, faces))
         found.hints.update([hint.value] if hint else [])
-        found.embeddings[path] = pipeline.embed(chip)
+        found.embeddings[path] = pipeline.embed(picture, face)
         found.presence.append(pipeline.presence(picture, face) or 0.0)
     return Portraits(found.embeddings, found.presence, found.hints, without_face)
 

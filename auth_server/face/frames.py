@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, JpegImagePlugin
 
 from auth_contract.limits import FRAME_MAX_PIXELS
 from auth_server.errors import Malformed
-from auth_server.face.geometry import Picture
+from auth_vision.geometry import Picture
 
 SCANS_MAX: Final = 32
 """Progressive JPEGs have about ten scans; thousands of empty ones would keep a decoder busy for minutes."""

@@ -1,4 +1,4 @@
-"""One picture: its faces, their alignment, embedding and presence.
+"""One picture: its faces, their measures, embedding and presence.
 
 The models come from DeepFace's `modeling.build_model`, by name, as DeepFace itself obtains them;
 their methods are then called directly. `DeepFace.represent` is not on the path, because it
@@ -9,31 +9,36 @@ picture padded to twice its size, and importing it costs 0.2 s.
 import contextlib
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auth_server.errors import ModelsRefused, SettingsRefused
-from auth_server.face import models, plugins, quality, runtime
-from auth_server.face.geometry import Box, Picture, Points, align
+from auth_server.face import plugins, runtime
 from auth_server.settings import FaceSettings
+from auth_vision import models, quality
+from auth_vision.geometry import Box, Picture, align
+from auth_vision.look import Face, Look
+from auth_vision.sight import Sight
 
 Embedding = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """A detected face: its box and five points in pixels, and the detector's confidence, 0 to 1."""
+class View:
+    """One way to see a face before it is embedded: larger or smaller than in ArcFace's chip, or mirrored."""
 
-    box: Box
-    points: Points
-    confidence: float
+    scale: float
+    is_mirrored: bool
 
-    @property
-    def height(self) -> float:
-        """Of its box, in pixels."""
-        return self.box.height
+
+VIEWS: Final = (View(1.0, False), View(0.95, True))
+"""Embedded and averaged. On LFW (600 genuine pairs, FMR 1e-4) 3.2 % were missed; 3.7 % without the second
+view, 3.8 % with a mirror image of the first, 3.0 % with five views, which cost 2.5 times the time."""
+
+ALIGNMENT: Final = "five points, cubic, mirrored at 0.95"
+"""The name of how faces are aligned and embedded; a threshold belongs to it as much as to the model."""
 
 
 class Pipeline:
@@ -45,15 +50,16 @@ class Pipeline:
         Raises SettingsRefused for a name that DeepFace does not know, ModelsRefused for a file
         that is absent or another, or when DeepFace cannot load a model of its own zoo.
         """
-        models.check(settings.models)
+        with runtime.refused_at_start():
+            models.check(settings.models)
         plugins.register(settings.models)
         is_ours = settings.recogniser == settings.detector == plugins.NAME
         if not is_ours:
             _prepare_zoo(settings)
         self._detector = _build("face_detector", settings.detector, "face.detector")
         self._recogniser = _build("facial_recognition", settings.recogniser, "face.recogniser")
-        self._landmarks = _build("face_detector", plugins.NAME, "face.detector").landmarks
-        self._presence = _build("spoofing", plugins.NAME, "face.presence") if settings.presence == "passive" else None
+        self._sight: Sight = _build("face_detector", plugins.NAME, "face.detector").sight
+        self._presence = _build("spoofing", plugins.NAME, "face.presence") if settings.is_passive else None
         self.model = model_name(settings.recogniser)
         # onnxruntime sessions may be shared by threads; of DeepFace's other backends nothing is known.
         self._turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext() if is_ours else threading.RLock()
@@ -62,13 +68,24 @@ class Pipeline:
         """Return the faces that are surely faces, largest first."""
         with self._turn:
             regions = self._detector.detect_faces(picture)
-        found = [
-            self._face(picture, region) for region in regions if _confidence(region) >= quality.FACE_MIN_CONFIDENCE
-        ]
+        sure = [region for region in regions if _confidence(region) >= quality.FACE_MIN_CONFIDENCE]
+        found = [self._face(picture, region) for region in sure]
         return sorted(found, key=lambda face: face.box.width * face.box.height, reverse=True)
 
-    def embed(self, chip: Picture) -> Embedding:
-        """Return the unit-length embedding of an aligned face."""
+    def look(self, picture: Picture, faces: list[Face]) -> Look:
+        """Return what is to be seen in a picture whose faces are known, largest first."""
+        return self._sight.look_at(picture, faces)
+
+    def embed(self, picture: Picture, face: Face) -> Embedding:
+        """Return the unit-length embedding of a face: the mean over all views of it."""
+        return self.embed_chips([align(picture, face.points, scale=view.scale) for view in VIEWS])
+
+    def embed_chips(self, chips: list[Picture]) -> Embedding:
+        """Return the unit-length embedding of one aligned face, a chip for each view, none of them mirrored yet."""
+        seen = [chip[:, ::-1] if view.is_mirrored else chip for chip, view in zip(chips, VIEWS, strict=True)]
+        return unit(np.sum([self._embed_one(np.ascontiguousarray(chip)) for chip in seen], axis=0))
+
+    def _embed_one(self, chip: Picture) -> Embedding:
         shape = self._recogniser.input_shape
         with self._turn:
             found = self._recogniser.forward(runtime.preprocessing.resize_image(chip, (shape[1], shape[0])))
@@ -82,10 +99,10 @@ class Pipeline:
         return float(self._presence.analyze(picture, (box.x, box.y, box.width, box.height))[1])
 
     def _face(self, picture: Picture, region: Any) -> Face:
+        if isinstance(region, plugins.LandmarkedRegion) and region.face is not None:
+            return region.face
         box = Box(float(region.x), float(region.y), float(max(region.w, 1)), float(max(region.h, 1)))
-        if isinstance(region, plugins.LandmarkedRegion):
-            return Face(box, region.points, _confidence(region))
-        return Face(box, self._landmarks.find(picture, box), _confidence(region))
+        return self._sight.face(picture, box, _confidence(region))
 
 
 def check_names(settings: FaceSettings) -> None:
@@ -94,14 +111,9 @@ def check_names(settings: FaceSettings) -> None:
     _check_name("facial_recognition", settings.recogniser, "face.recogniser")
 
 
-def chip_of(picture: Picture, face: Face) -> Picture:
-    """Return the aligned face."""
-    return align(picture, face.points)
-
-
 def model_name(recogniser: str) -> str:
-    """Return the name that templates carry: 4Auth's own is named with the weights' checksum."""
-    return f"4auth-{models.FEATURE.sha256[:8]}" if recogniser == plugins.NAME else f"deepface-{recogniser}"
+    """Return the name that templates carry: 4Auth's own is named with the weights' checksum and its views."""
+    return f"4auth-{models.FEATURE.sha256[:8]}-2" if recogniser == plugins.NAME else f"deepface-{recogniser}"
 
 
 def unit(vector: NDArray[np.floating[Any]]) -> Embedding:
@@ -136,7 +148,8 @@ def _check_name(task: str, name: str, field: str) -> None:
 def _build(task: str, name: str, field: str) -> Any:
     _check_name(task, name, field)
     try:
-        return runtime.modeling.build_model(task, name)
+        with runtime.refused_at_start():
+            return runtime.modeling.build_model(task, name)
     except ModelsRefused:
         raise
     except Exception as error:  # DeepFace's zoo raises whatever its many backends raise

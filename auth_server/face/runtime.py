@@ -1,16 +1,15 @@
-"""The one place that imports onnxruntime and DeepFace, because their environment comes first.
+"""The one place that imports DeepFace, because its environment comes first.
 
 Importing this module sets process environment variables: each is read by the library at import
 or at first use, and has no other switch.
 """
 
-import hashlib
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
-# onnxruntime's wheel writes a device id under the home and temporary folders when imported.
+# DeepFace may import onnxruntime, whose wheel then writes a device id under the home and temporary folders.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # DeepFace prints its log to stdout; 60 is above all of its levels, and what matters it raises.
 os.environ["DEEPFACE_LOG_LEVEL"] = "60"
@@ -18,42 +17,24 @@ os.environ["DEEPFACE_LOG_LEVEL"] = "60"
 os.environ.setdefault("DEEPFACE_BACKEND_ENGINE", "onnx")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import cv2
-import numpy as np
-import onnxruntime
 from deepface.commons import folder_utils
 from deepface.models.Detector import Detector, FacialAreaRegion
 from deepface.models.FacialRecognition import FacialRecognition
 from deepface.modules import modeling, preprocessing
-from numpy.typing import NDArray
 
 from auth_server.errors import ModelsRefused
-from auth_server.face.onnx_weights import without_negligible_weights
+from auth_vision.errors import ModelsRefused as VisionRefused
 
 __all__ = [
     "Detector",
     "FacialAreaRegion",
     "FacialRecognition",
-    "Session",
-    "load_session",
     "modeling",
     "prepare_zoo",
     "preprocessing",
-    "run",
+    "refused_at_start",
     "set_deepface_home",
 ]
-
-# Workers are the unit of scaling: two threads made one pass 1.4 times faster on twice the cores.
-cv2.setNumThreads(1)
-_THREADS_PER_SESSION = 1
-_LOG_ERRORS_ONLY = 3
-
-
-class Session(Protocol):
-    """A loaded model; `run` may be called from any thread."""
-
-    def run(self, output_names: None, input_feed: dict[str, NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
-        """Return every output for one set of inputs."""
 
 
 def set_deepface_home(folder: Path) -> None:
@@ -70,34 +51,10 @@ def prepare_zoo() -> None:
     folder_utils.initialize_folder()
 
 
-def load_session(path: Path, sha256: str) -> Session:
-    """Return an inference session of the model file at `path`; it may be run from any thread.
-
-    Raises ModelsRefused when the file is absent, is not the one named by `sha256`, or does not load.
-    """
+@contextlib.contextmanager
+def refused_at_start() -> Iterator[None]:
+    """Tell in the server's own tree of errors what the vision package refuses."""
     try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise ModelsRefused(
-            f"{path}: {error.strerror}; install the models with `4auth-provision models fetch`"
-        ) from error
-    found = hashlib.sha256(model).hexdigest()
-    if found != sha256:
-        raise ModelsRefused(
-            f"{path} has SHA-256 {found}, expected {sha256}; install it anew with `4auth-provision models fetch`"
-        )
-    # Its own package hides these two names from type checkers.
-    runtime: Any = onnxruntime
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = _THREADS_PER_SESSION
-    options.inter_op_num_threads = _THREADS_PER_SESSION
-    options.log_severity_level = _LOG_ERRORS_ONLY
-    session: Session = runtime.InferenceSession(
-        without_negligible_weights(model), sess_options=options, providers=["CPUExecutionProvider"]
-    )
-    return session
-
-
-def run(session: Session, tensor: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-    """Return all outputs of a model that has one input, named `input`."""
-    return session.run(None, {"input": tensor})
+        yield
+    except VisionRefused as error:
+        raise ModelsRefused(str(error)) from error

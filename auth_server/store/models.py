@@ -83,6 +83,45 @@ class UserDevice(Base):
     mac_address: Mapped[str] = mapped_column(String(17), primary_key=True)
 
 
+class Exemption(Base):
+    """A movement that a person cannot do, and is therefore never asked for."""
+
+    __tablename__ = "exemptions"
+
+    username: Mapped[str] = mapped_column(ForeignKey("users.username", ondelete="CASCADE"), primary_key=True)
+    movement: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
+class FaceTemplate(Base):
+    """One more template of an account, beside the enrolled one in `users`, sealed by the account's own data key.
+
+    `kind` is `migrated` (the enrolled picture under another model) or `followed` (moved by good logins).
+    """
+
+    __tablename__ = "face_templates"
+
+    username: Mapped[str] = mapped_column(ForeignKey("users.username", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    template_enc: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Snapshot(Base):
+    """A picture of a refused attempt, sealed by the site's field keys; kept only where the site says so."""
+
+    __tablename__ = "snapshots"
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=True)
+    username: Mapped[str | None] = mapped_column(String(USERNAME_MAX_CHARS))
+    kiosk_id: Mapped[str] = mapped_column(String(32))
+    action: Mapped[str] = mapped_column(String(32))
+    attempt_id: Mapped[str] = mapped_column(String(22), unique=True)
+    taken_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    picture_enc: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class KioskRow(Base):
     """A registered kiosk; `public_key` is its raw Ed25519 key."""
 
@@ -109,6 +148,7 @@ class AttemptRow(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    movements: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
 
 
 class RequestNonce(Base):
@@ -230,6 +270,9 @@ class SiteValue(Base):
 USERS: Final = cast(Table, User.__table__)
 USER_KEYS: Final = cast(Table, UserKey.__table__)
 USER_DEVICES: Final = cast(Table, UserDevice.__table__)
+EXEMPTIONS: Final = cast(Table, Exemption.__table__)
+FACE_TEMPLATES: Final = cast(Table, FaceTemplate.__table__)
+SNAPSHOTS: Final = cast(Table, Snapshot.__table__)
 KIOSKS: Final = cast(Table, KioskRow.__table__)
 ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 REQUEST_NONCES: Final = cast(Table, RequestNonce.__table__)

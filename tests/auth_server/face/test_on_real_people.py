@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from auth_server.face.models import FEATURE
 
 from auth_contract.actions import CaptureHint
 from auth_server.face import evaluation
 from auth_server.face.engine import FaceEngine, Observation
-from auth_server.face.models import FEATURE
 from auth_server.face.pipeline import Pipeline
 from auth_server.factors import face
 from auth_server.settings import FaceSettings

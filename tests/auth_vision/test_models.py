@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from auth_server.errors import ModelsRefused
-from auth_server.face import models
-from auth_server.face.models import ModelFile, ModelSource
+from auth_vision import models
+from auth_vision.errors import ModelsRefused
+from auth_vision.models import ModelFile, ModelSource
 
 ONE, TWO = b"first model", b"second model"
 FILES = {"package/model/one.onnx": ONE, "package/model/two.onnx": TWO, "package/model/unused.onnx": b"x"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.face.geometry import REFERENCE_POINTS, Box, align, context, crop, five_points, similarity
+from auth_vision.geometry import REFERENCE_POINTS, Box, align, context, crop, five_points, similarity
 
 finite = st.floats(-500, 500)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from auth_server.errors import ModelsRefused
+from auth_vision.errors import ModelsRefused
 
 ARCHIVE_MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -46,6 +46,8 @@ FEATURE: Final = ModelFile(
 LIVENESS: Final = ModelFile(
     "fr_liveness.onnx", "afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d", 1886811
 )
+POSE: Final = ModelFile("fr_pose.onnx", "72d032ec941b7153bf8d3f2c03a4c165453cc7e63d479041ec7c6ef087e5839d", 5811723)
+EYE: Final = ModelFile("fr_eye.onnx", "1afcea006abc1ccac3c517022abde0aa092bed74ff3c9fe6878483ef9e6e38de", 207130)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class ModelSource:
 SOURCE: Final = ModelSource(
     package="faceplugin-face-recognition-js@0.0.1",
     archive_sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
-    files=(DETECT, LANDMARK, FEATURE, LIVENESS),
+    files=(DETECT, LANDMARK, POSE, EYE, FEATURE, LIVENESS),
 )
 """All that the engine uses, and no more of what the package holds; its licence is MIT."""
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.face.models import FEATURE, LANDMARK, ModelFile
-from auth_server.face.onnx_weights import NEGLIGIBLE, without_negligible_weights
+from auth_vision.models import FEATURE, LANDMARK, ModelFile
+from auth_vision.onnx_weights import NEGLIGIBLE, without_negligible_weights
 
 
 def field(number: int, kind: int, payload: bytes) -> bytes:

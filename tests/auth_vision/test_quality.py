@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from auth_contract.actions import CaptureHint
-from auth_server.face import quality
+from auth_vision import quality
 
 
 @dataclass(frozen=True)

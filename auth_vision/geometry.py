@@ -86,10 +86,14 @@ def similarity(source: Points, target: Points) -> Points:
     return np.hstack([rotation, (target_mean - rotation @ source_mean)[:, None]])
 
 
-def align(picture: Picture, points: Points) -> Picture:
-    """Return the face as a chip of `CHIP_SIZE`, its five points as near as can be to ArcFace's."""
-    matrix = similarity(points, REFERENCE_POINTS)
-    return np.asarray(cv2.warpAffine(picture, matrix, (CHIP_SIZE, CHIP_SIZE), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+def align(picture: Picture, points: Points, *, scale: float = 1.0) -> Picture:
+    """Return the face as a chip of `CHIP_SIZE`, its five points as near as can be to ArcFace's.
+
+    With a `scale` below 1 the face is that much smaller in the chip, and more stands around it.
+    """
+    centre = CHIP_SIZE / 2
+    matrix = similarity(points, (REFERENCE_POINTS - centre) * scale + centre)
+    return np.asarray(cv2.warpAffine(picture, matrix, (CHIP_SIZE, CHIP_SIZE), flags=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def channels_first(picture: NDArray[Any], *, mean: float, deviation: float) -> NDArray[np.float32]:
