@@ -17,7 +17,7 @@ os.environ["DEEPFACE_LOG_LEVEL"] = "60"
 os.environ.setdefault("DEEPFACE_BACKEND_ENGINE", "onnx")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from deepface.commons import folder_utils
+from deepface.commons import folder_utils, weight_utils
 from deepface.models.Detector import Detector, FacialAreaRegion
 from deepface.models.FacialRecognition import FacialRecognition
 from deepface.modules import modeling, preprocessing
@@ -45,10 +45,19 @@ def set_deepface_home(folder: Path) -> None:
 def prepare_zoo() -> None:
     """Make the place, `.deepface/weights` in its home, from which DeepFace loads its own zoo's weights.
 
-    DeepFace fetches a file that is absent there by itself, and checks no checksum: an operator
-    who chooses a zoo model puts the file there by hand. Raises OSError when it cannot be made.
+    An operator who chooses a zoo model puts its file there by hand: nothing is downloaded, because DeepFace
+    would do so unasked and check no checksum. Raises OSError when the place cannot be made.
     """
     folder_utils.initialize_folder()
+    weight_utils.download_weights_if_necessary = _installed_weights
+
+
+def _installed_weights(file_name: str, source_url: object, compress_type: str | None = None) -> str:
+    """In the place of DeepFace's download: the path of weights that are there, or a refusal that names them."""
+    path = Path(folder_utils.get_deepface_home(), ".deepface", "weights", file_name)
+    if not path.is_file():
+        raise ModelsRefused(f"{path} is missing: the server downloads nothing, so put the weights there by hand")
+    return str(path)
 
 
 @contextlib.contextmanager
