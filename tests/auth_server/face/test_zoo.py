@@ -48,10 +48,10 @@ def test_so_are_those_of_a_detector(folder: Path, name: str) -> None:
 
 
 def test_a_package_that_a_model_needs_is_named(folder: Path) -> None:
-    with pytest.raises(ModelsRefused, match="'Buffalo_L': DeepFace could not load it: .*insightface"):
+    with pytest.raises(ModelsRefused, match=r"'Buffalo_L': DeepFace could not load it: .*insightface"):
         Pipeline(FaceSettings(models=folder, recogniser="Buffalo_L"))
 
 
 def test_a_name_that_deepface_does_not_know_is_refused_with_those_it_knows(folder: Path) -> None:
-    with pytest.raises(SettingsRefused, match="'ArcFaces': DeepFace has no such model; it has .*ArcFace"):
+    with pytest.raises(SettingsRefused, match=r"'ArcFaces': DeepFace has no such model; it has .*ArcFace"):
         Pipeline(FaceSettings(models=folder, recogniser="ArcFaces"))
