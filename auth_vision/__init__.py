@@ -8,6 +8,7 @@ geometry     boxes, crops, alignment
 detector     where faces are
 landmarks    68 points of a face
 pose, eyes   where it looks, whether its eyes are open
+light        how it is lit, and how sharp it is
 sight        all of these over one picture: a `Look`
 look         what was measured, as plain numbers
 quality      the rules over a `Look`, each with its code

@@ -52,19 +52,21 @@ EYE: Final = ModelFile("fr_eye.onnx", "1afcea006abc1ccac3c517022abde0aa092bed74f
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """An npm package by name and release, the SHA-256 of its archive, and the files to take from it."""
+    """An npm package by name and release, the files to take from it, its archive's SHA-256, and its licence (SPDX)."""
 
     package: str
     archive_sha256: str
     files: tuple[ModelFile, ...]
+    licence: str
 
 
 SOURCE: Final = ModelSource(
     package="faceplugin-face-recognition-js@0.0.1",
     archive_sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
     files=(DETECT, LANDMARK, POSE, EYE, FEATURE, LIVENESS),
+    licence="MIT",
 )
-"""All that the engine uses, and no more of what the package holds; its licence is MIT."""
+"""All that the two sides use, and no more of what the package holds."""
 
 
 def _say_nothing(_line: str) -> None:

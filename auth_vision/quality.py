@@ -8,10 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-import cv2
-
 from auth_contract.actions import CaptureHint
-from auth_vision.geometry import Picture
 from auth_vision.look import Features, Look
 
 FACE_MIN_CONFIDENCE: Final = 0.9
@@ -33,11 +30,8 @@ BRIGHT_MEAN: Final = 210
 """Missed: 7 % at 175, 11 % at 207, 19 % at 222."""
 
 BLURRED_DETAIL: Final = 0.012
-"""Variance of the Laplacian over variance of grey, so contrast does not count. Medians: 0.10 as it
+"""Of `light.detail`. Medians: 0.10 as it
 is, 0.015 after a Gaussian blur of 2 pixels (missed: 15 %), 0.0085 after one of 3 (missed: 64 %)."""
-
-FLAT_DEVIATION: Final = 8
-"""Standard deviation of grey below which the detail seen is rounding; the least of any LFW face is 13."""
 
 YAW_MAX: Final = 35.0
 PITCH_RANGE: Final = (-40.0, 20.0)
@@ -95,20 +89,3 @@ def hint_of(look: Look, *, allowed: frozenset[CaptureHint] = frozenset()) -> Cap
 def most_common(hints: Sequence[CaptureHint]) -> CaptureHint:
     """Return the hint that most pictures have; of equals the first. Raises ValueError without any."""
     return max(hints, key=hints.count)
-
-
-def light(chip: Picture) -> float:
-    """Return the mean grey level of an aligned face, 0 to 255."""
-    return float(_middle(chip).mean())
-
-
-def detail(chip: Picture) -> float:
-    """Return the sharpness of an aligned face: 0 for a flat one, about 0.1 for a usual photograph."""
-    grey = _middle(chip)
-    contrast = float(grey.var())
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var()) / contrast if contrast >= FLAT_DEVIATION**2 else 0.0
-
-
-def _middle(chip: Picture) -> Picture:
-    """The face without hair and background."""
-    return cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY)[20:100, 16:96]  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auth_vision import quality
+from auth_vision import light, quality
 from auth_vision.detector import FaceFinder
 from auth_vision.eyes import Eyes, eye_ratio
 from auth_vision.geometry import Box, Picture, Points, align, five_points
@@ -55,8 +55,8 @@ class Sight:
             eye_distance_px=distance,
             eyes_open=self._eyes.open(picture, face.landmarks),
             eye_ratio=eye_ratio(face.landmarks),
-            light=quality.light(chip),
-            detail=quality.detail(chip),
+            light=light.light(chip),
+            detail=light.detail(chip),
         )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from auth_vision import models
+
 PROJECT = Path(__file__).resolve().parent.parent
 PARTS = ("server", "kiosk", "provisioning", "dev")
 
@@ -63,10 +65,12 @@ TAIL = """
 
 ## The face models
 
-`fr_detect`, `fr_landmark`, `fr_feature` and `fr_liveness` are ONNX files of the npm package
-`faceplugin-face-recognition-js` 0.0.1, under the MIT licence. They are fetched by name and checked by
-sha256, and are not part of this repository.
+ONNX files of the npm package `{package}`, all under its one licence, {licence}. They are fetched by name
+and checked by SHA-256, and are not part of this repository.
 
+| model | does | SHA-256 |
+|---|---|---|
+{models}
 DeepFace can select other models by name. Several of those are for research only; the default uses none.
 
 ## Test data
@@ -74,6 +78,16 @@ DeepFace can select other models by name. Several of those are for research only
 scikit-image's portrait of an astronaut is by NASA and in the public domain. Labeled Faces in the Wild, which
 some tests use where it lies beside the project, is for research and testing and is never distributed with it.
 """
+
+
+MODELS = {
+    models.DETECT: "where faces are",
+    models.LANDMARK: "68 points of a face",
+    models.POSE: "where a head looks",
+    models.EYE: "whether an eye is open",
+    models.FEATURE: "who it is",
+    models.LIVENESS: "a person, or a print or screen",
+}
 
 
 def locked(part: str) -> Iterator[str]:
@@ -118,6 +132,12 @@ def table() -> list[tuple[str, str, str]]:
     return rows
 
 
+def models_part() -> str:
+    """Return the page's last part, which tells the pinned models, their release, licence and checksums."""
+    rows = [f"| {file.name} | {MODELS[file]} | {file.sha256} |\n" for file in models.SOURCE.files]
+    return TAIL.format(package=models.SOURCE.package, licence=models.SOURCE.licence, models="".join(rows))
+
+
 def main() -> int:
     """Write the page to the path given, or refuse and name what has no judged licence."""
     target = Path(sys.argv[1])
@@ -126,12 +146,13 @@ def main() -> int:
     except PackageNotFoundError as missing:
         print(f"{missing.name} is locked but not installed: run `make venv`", file=sys.stderr)
         return 1
-    unjudged = [f"{name}: {licence}" for name, licence, _ in rows if not is_allowed(licence)]
+    judged = [(name, licence) for name, licence, _ in rows] + [(models.SOURCE.package, models.SOURCE.licence)]
+    unjudged = [f"{name}: {licence}" for name, licence in judged if not is_allowed(licence)]
     if unjudged:
         print("No judgement on these licences:", *unjudged, sep="\n  ", file=sys.stderr)
         return 1
     lines = [f"| {name} | {licence} | {users} |\n" for name, licence, users in rows]
-    target.write_text(HEAD + "".join(lines) + TAIL, encoding="utf-8")
+    target.write_text(HEAD + "".join(lines) + models_part(), encoding="utf-8")
     print(f"{target}: {len(rows)} packages")
     return 0
 

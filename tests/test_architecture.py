@@ -13,12 +13,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("auth_contract", "auth_server", "kiosk_agent", "provisioning")
+PACKAGES = ("auth_contract", "auth_vision", "auth_server", "kiosk_agent", "provisioning")
 PURE = (
     "auth_server/domain.py",
     "auth_server/policy.py",
     "auth_server/lockout.py",
     "auth_server/factors",
+    "auth_vision/look.py",
+    "auth_vision/quality.py",
+    "auth_vision/movement.py",
+    "auth_vision/geometry.py",
+    "auth_vision/light.py",
     "kiosk_agent/session.py",
     "kiosk_agent/standing.py",
     "kiosk_agent/entering.py",
@@ -158,6 +163,7 @@ def declared(extras: set[str]) -> set[str]:
 
 EXTRAS = {
     "auth_contract": set(),
+    "auth_vision": {"kiosk"},
     "auth_server": {"server"},
     "kiosk_agent": {"kiosk"},
     "provisioning": {"server", "provisioning"},

@@ -38,3 +38,12 @@ def test_the_page_lists_every_locked_package_and_who_needs_it():
         assert any(line.startswith(f"| {name} |") and line.endswith(f"| {users} |") for line in page.splitlines()), (
             f"docs/licences.md lacks {name} ({users}): run `make licences`"
         )
+
+
+def test_the_page_tells_every_model_with_release_checksum_and_licence():
+    page = (PROJECT / "docs" / "licences.md").read_text()
+    source = licences.models.SOURCE
+    assert licences.is_allowed(source.licence)
+    assert f"`{source.package}`, all under its one licence, {source.licence}." in page
+    for file in source.files:
+        assert any(line.startswith(f"| {file.name} |") and file.sha256 in line for line in page.splitlines()), file.name

@@ -36,7 +36,7 @@ def source_of(archive: Path) -> ModelSource:
         ModelFile(name, hashlib.sha256(content).hexdigest(), len(content))
         for name, content in (("one.onnx", ONE), ("two.onnx", TWO))
     )
-    return ModelSource("made-up@1.0.0", hashlib.sha256(archive.read_bytes()).hexdigest(), (one, two))
+    return ModelSource("made-up@1.0.0", hashlib.sha256(archive.read_bytes()).hexdigest(), (one, two), "MIT")
 
 
 @pytest.fixture
@@ -175,5 +175,5 @@ def test_what_npm_could_not_do_is_said(
 def test_the_installed_models_are_the_pinned_ones(models_folder: Path) -> None:
     models.check(models_folder)
     assert {file.name for file in models.SOURCE.files} == {
-        "fr_detect.onnx", "fr_landmark.onnx", "fr_feature.onnx", "fr_liveness.onnx"
+        "fr_detect.onnx", "fr_landmark.onnx", "fr_pose.onnx", "fr_eye.onnx", "fr_feature.onnx", "fr_liveness.onnx"
     }  # fmt: skip

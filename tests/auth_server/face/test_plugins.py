@@ -12,10 +12,12 @@ import pytest
 
 from auth_server import face
 from auth_server.errors import ModelsRefused, SettingsRefused
-from auth_server.face import models, plugins, runtime
+from auth_server.face import plugins, runtime
 from auth_server.face.engine import FaceEngine
 from auth_server.face.frames import decode_frame
 from auth_server.settings import FaceSettings
+from auth_vision import errors as vision_errors
+from auth_vision import models, sessions
 
 PACKAGE = Path(face.__file__).parent
 
@@ -64,9 +66,9 @@ def test_landmarks_follow_deepfaces_convention(engine: FaceEngine, portrait: byt
 def test_the_recogniser_gets_rgb_as_it_was_trained(engine: FaceEngine, models_folder: Path) -> None:
     bgr = np.zeros((112, 112, 3), np.uint8)
     bgr[..., 0], bgr[..., 2] = np.arange(112), 200
-    session = runtime.load_session(models_folder / models.FEATURE.name, models.FEATURE.sha256)
+    session = sessions.load_session(models_folder, models.FEATURE)
     rgb = (bgr[..., ::-1].astype(np.float32) - 127) / 128
-    expected = runtime.run(session, np.ascontiguousarray(rgb.transpose(2, 0, 1)[None]))[0][0]
+    expected = sessions.run(session, np.ascontiguousarray(rgb.transpose(2, 0, 1)[None]))[0][0]
     found = runtime.modeling.build_model("facial_recognition", "4auth").forward(bgr / np.float32(255))
     assert engine.embedding_size == len(found)
     assert np.allclose(found, expected, atol=1e-4)
@@ -136,6 +138,16 @@ def imports_of(path: Path) -> set[str]:
 def test_only_the_runtime_imports_what_reads_the_environment() -> None:
     importers = {path.name for path in PACKAGE.glob("*.py") if imports_of(path) & {"onnxruntime", "deepface"}}
     assert importers == {"runtime.py"}
+    vision = Path(sessions.__file__).parent
+    assert {path.name for path in vision.glob("*.py") if "onnxruntime" in imports_of(path)} == {"sessions.py"}
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in models.SOURCE.files))
+def test_each_model_that_is_missing_stops_the_start(models_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = linked(models_folder, tmp_path / "models")
+    (folder / name).unlink()
+    with pytest.raises(ModelsRefused, match=rf"{name}: is missing; run"):
+        FaceEngine(FaceSettings(models=folder))
 
 
 def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
@@ -145,8 +157,8 @@ def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
 
 def test_a_changed_model_is_never_loaded(models_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "fr_detect.onnx").write_bytes((models_folder / "fr_detect.onnx").read_bytes() + b"\0")
-    with pytest.raises(ModelsRefused, match=r"fr_detect\.onnx has SHA-256"):
-        runtime.load_session(tmp_path / "fr_detect.onnx", "0" * 64)
+    with pytest.raises(vision_errors.ModelsRefused, match=r"fr_detect\.onnx has SHA-256"):
+        sessions.load_session(tmp_path, models.DETECT)
 
 
 @pytest.mark.parametrize(
