@@ -16,9 +16,8 @@ from auth_server.checkpoints import Checkpoints
 from auth_server.due_changes import DueChanges
 from auth_server.effects import Effects
 from auth_server.errors import SettingsRefused
-from auth_server.face.calibration import load_calibration
 from auth_server.face.engine import FaceEngine
-from auth_server.face.pipeline import model_name
+from auth_server.face.thresholds import calibration_of
 from auth_server.housekeeping import Chore, Housekeeping
 from auth_server.judging import Judge
 from auth_server.keyring import Keyring
@@ -45,7 +44,7 @@ def new_token() -> str:
 
 def refuse_loose_threshold(settings: ServerSettings) -> None:
     """Raise SettingsRefused for a production threshold that lets in more strangers than was measured for 1e-4."""
-    measured = load_calibration(model_name(settings.face.recogniser))
+    measured = calibration_of(settings.face)
     threshold = settings.face.threshold
     if settings.environment == "production" and measured and threshold is not None and threshold > measured.threshold:
         raise SettingsRefused(

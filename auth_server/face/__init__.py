@@ -5,5 +5,5 @@ plugins      the models as DeepFace plug-ins
 pipeline     one picture: faces, measures, embedding, presence
 frames       JPEG bytes to pixels, refusing what is not one
 engine       several pictures: observe, enrol, re-embed
-calibration  thresholds and the error rates measured for them; `evaluation` measures
+calibration  thresholds and the error rates measured for them; `thresholds` are those in force, `evaluation` measures
 """

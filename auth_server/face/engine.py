@@ -16,11 +16,12 @@ from PIL import Image
 
 from auth_contract.actions import CaptureHint
 from auth_server.domain import Evidence, Template
-from auth_server.errors import FaceUnusable, SettingsRefused, Unavailable
-from auth_server.face import calibration, plugins
+from auth_server.errors import FaceUnusable, Unavailable
+from auth_server.face import plugins
 from auth_server.face.frames import decode_frame
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names, model_name, unit
+from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names, unit
+from auth_server.face.thresholds import thresholds_of
 from auth_server.settings import FaceSettings
 from auth_vision import quality
 from auth_vision.geometry import CHIP_SIZE, Box, Picture, align, crop
@@ -49,7 +50,7 @@ def check(settings: FaceSettings) -> None:
     """
     plugins.register(settings.models)
     check_names(settings)
-    _calibration(settings)
+    thresholds_of(settings)
 
 
 class FaceEngine:
@@ -64,14 +65,14 @@ class FaceEngine:
         """Load every model once.
 
         Raises ModelsRefused for a missing or changed file, SettingsRefused for an unknown model
-        and for one without a calibration when `face.threshold` is not set.
+        for a calibration of others, and for none when `face.threshold` is not set.
         """
-        measured = _calibration(settings)
+        thresholds = thresholds_of(settings)
         self._pipeline = Pipeline(settings)
-        self.model = measured.model
-        self.threshold = measured.threshold
-        self.presence_threshold = calibration.presence_threshold() if settings.is_passive else None
-        self._one_person_max = measured.one_person_max
+        self.model = self._pipeline.model
+        self.threshold = thresholds.match
+        self.presence_threshold = thresholds.presence
+        self._one_person_max = thresholds.one_person_max
         self._places = threading.BoundedSemaphore(settings.queue_max)
         # Also the warm-up: the first pass of a session allocates what later ones reuse.
         blank = np.full((CHIP_SIZE, CHIP_SIZE, 3), 128, np.uint8)
@@ -183,20 +184,6 @@ class FaceEngine:
 
     def _template(self, embedding: Embedding) -> Template:
         return Template(self.model, embedding.astype("<f4").tobytes())
-
-
-def _calibration(settings: FaceSettings) -> calibration.Calibration:
-    model = model_name(settings.recogniser)
-    measured = calibration.load_calibration(model)
-    if settings.threshold is not None:
-        loosest = measured.one_person_max if measured else settings.threshold
-        return calibration.Calibration(model, settings.threshold, max(loosest, settings.threshold))
-    if measured is None:
-        raise SettingsRefused(
-            f"face.threshold is not set, and no calibration is known for face.recogniser = {settings.recogniser!r}: "
-            "measure one with `python -m auth_server.face.evaluation`, or set the cosine distance"
-        )
-    return measured
 
 
 def _fuse(looks: Sequence[_Look]) -> tuple[Embedding, Embedding]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from auth_server.errors import ModelsRefused, SettingsRefused
 from auth_server.face import plugins, runtime
+from auth_server.face.calibration import Identity
 from auth_server.settings import FaceSettings
 from auth_vision import models, quality
 from auth_vision.geometry import Box, Picture, align
@@ -39,6 +40,10 @@ view, 3.8 % with a mirror image of the first, 3.0 % with five views, which cost 
 
 ALIGNMENT: Final = "five points, cubic, mirrored at 0.95"
 """The name of how faces are aligned and embedded; a threshold belongs to it as much as to the model."""
+
+
+FUSION: Final = "mean of unit-length embeddings, at unit length"
+"""The name of how the embeddings of several frames become one."""
 
 
 class Pipeline:
@@ -114,6 +119,19 @@ def check_names(settings: FaceSettings) -> None:
 def model_name(recogniser: str) -> str:
     """Return the name that templates carry: 4Auth's own is named with the weights' checksum and its views."""
     return f"4auth-{models.FEATURE.sha256[:8]}-2" if recogniser == plugins.NAME else f"deepface-{recogniser}"
+
+
+def identity_of(settings: FaceSettings) -> Identity:
+    """Return the names of all that a distance depends on, which a calibration must have been measured with."""
+    landmarks = models.LANDMARK.sha256[:8]
+    is_ours = settings.detector == plugins.NAME
+    finder = f"4auth-{models.DETECT.sha256[:8]}" if is_ours else f"deepface-{settings.detector}"
+    return Identity(model_name(settings.recogniser), f"{finder}-{landmarks}", ALIGNMENT, FUSION)
+
+
+def presence_name() -> str:
+    """Return the name of the model that tells a person from a print, which changes with its weights."""
+    return f"4auth-{models.LIVENESS.sha256[:8]}"
 
 
 def unit(vector: NDArray[np.floating[Any]]) -> Embedding:
