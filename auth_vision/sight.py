@@ -20,8 +20,8 @@ class Sight:
         """Load the models from a folder. Raises ModelsRefused."""
         self.finder = FaceFinder(folder)
         self.landmarks = Landmarks(folder)
-        self._pose = PoseFinder(folder)
-        self._eyes = Eyes(folder)
+        self.pose = PoseFinder(folder)
+        self.eyes = Eyes(folder)
 
     def faces(self, picture: Picture) -> list[Face]:
         """Return the faces that are surely faces in a BGR picture, largest first."""
@@ -49,11 +49,11 @@ class Sight:
         across, down, distance = nose_place(face.points)
         return Features(
             face=face,
-            pose=self._pose.find(picture, face.box),
+            pose=self.pose.find(picture, face.box),
             nose_across=across,
             nose_down=down,
             eye_distance_px=distance,
-            eyes_open=self._eyes.open(picture, face.landmarks),
+            eyes_open=self.eyes.open(picture, face.landmarks),
             eye_ratio=eye_ratio(face.landmarks),
             light=light.light(chip),
             detail=light.detail(chip),
