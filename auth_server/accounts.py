@@ -18,6 +18,7 @@ import pyotp
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from auth_contract.actions import Movement
 from auth_contract.fields import canonical_mac, canonical_username
 from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, AccountFactors, changed, open_of, seal_for
 from auth_server.data_keys import new_data_key, open_data_key
@@ -26,7 +27,7 @@ from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
 from auth_server.password_policy import hash_password
 from auth_server.store.database import Database
-from auth_server.store.models import CHANGES, LOCKOUTS, TICKETS, USER_DEVICES, USER_KEYS, USERS
+from auth_server.store.models import CHANGES, EXEMPTIONS, LOCKOUTS, TICKETS, USER_DEVICES, USER_KEYS, USERS
 
 _NO_NAME: Final = ""
 """The row for which the decoy's blobs are sealed; no account can have it."""
@@ -47,6 +48,7 @@ _SECRETS = (
     .select_from(KEYED)
     .where(_BY_NAME)
 )
+_EXEMPT = select(EXEMPTIONS.c.movement).where(EXEMPTIONS.c.username == bindparam("name"))
 _STANDING = select(
     USERS.c.username, USERS.c.enabled, USERS.c.face_enabled, USERS.c.face_model, USERS.c.created_at
 ).order_by(USERS.c.username)
@@ -153,6 +155,11 @@ class Accounts(AccountFactors):
             is_decoy=owner == _NO_NAME,
             factors_changed_at=changed_at,
         )
+
+    def exemptions(self, username: str) -> frozenset[Movement]:
+        """Return the movements that a person cannot do; none for a name that no account has."""
+        with self._database.read() as session:
+            return frozenset(map(Movement, session.connection().execute(_EXEMPT, {"name": username}).scalars()))
 
     def add(self, account: NewAccount, now: datetime) -> Account:
         """Store a new account, enabled, and return it; see `create`."""

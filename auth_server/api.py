@@ -46,9 +46,20 @@ def open_attempt() -> Response:
     if not services().authenticator.policies[asked.action].is_enabled:
         raise Malformed("action", f"{asked.action.value} is switched off at this site")
     attempt = services().attempts.open(
-        kiosk_id=signed.kiosk.kiosk_id, action=asked.action, now=now, request_nonce=signed.nonce
+        kiosk_id=signed.kiosk.kiosk_id,
+        action=asked.action,
+        now=now,
+        request_nonce=signed.nonce,
+        movements=services().asking.movements(asked.action, asked.username),
     )
-    return render(AttemptReply(attempt_id=attempt.attempt_id, nonce=attempt.nonce, expires_at=attempt.expires_at))
+    return render(
+        AttemptReply(
+            attempt_id=attempt.attempt_id,
+            nonce=attempt.nonce,
+            expires_at=attempt.expires_at,
+            movements=attempt.movements,
+        )
+    )
 
 
 def submit(action: Action) -> Response:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from auth_contract.actions import Action, Reason
+from auth_contract.actions import Action, CaptureHint, Reason
 from auth_server.accounts import Accounts
 from auth_server.audit import AuditLog
 from auth_server.changes import Change, Changes
@@ -53,7 +53,9 @@ class Authenticator:
         case = Case(submission, case.enrolment, self._pending(case, policy, now))
         judged = self._judge(case, policy, reservation, now)
         if judged.capture_hint is not None:
-            self._release(reservation)
+            # A movement that was not made counts: it is what a recording made beforehand fails by.
+            if judged.capture_hint is not CaptureHint.MOVEMENT:
+                self._release(reservation)
             self._record(submission, Reason.CAPTURE_AGAIN, judged.detail(), now)
             raise CaptureAgain(judged.capture_hint)
         if not _is_granted(case.enrolment, judged):

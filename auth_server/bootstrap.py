@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from auth_server.accounts import Accounts
 from auth_server.admins import Admins
+from auth_server.asking import Asking
 from auth_server.assertions import Assertions
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
@@ -121,6 +122,12 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         accounts=accounts,
         kiosks=kiosks,
         attempts=attempts,
+        asking=Asking(
+            policies=policies,
+            count=settings.face.movements if settings.face.is_active else 0,
+            exemptions=accounts.exemptions,
+            rng=secrets.SystemRandom(),
+        ),
         audit=audit,
         assertions=assertions,
         face_engine=face_engine,

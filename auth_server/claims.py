@@ -19,6 +19,8 @@ def claims_of(message: SubmissionRequest, *, site: str) -> Claims:
     """
     members = {name: getattr(message, name) for name in type(message).model_fields if name not in _NOT_CLAIMED}
     claims = Claims(**members)
+    if claims.marks and len(claims.marks) != len(claims.frames or claims.new_frames):
+        raise Malformed("marks", "there is one for each frame, or none")
     for field, frames in (("frames", claims.frames), ("new_frames", claims.new_frames)):
         for index, frame in enumerate(frames):
             check_frame(frame, f"{field}.{index}")

@@ -19,6 +19,7 @@ from auth_server.domain import Attempt, Claims, Enrolment, Factor, Granted, Kios
 from auth_server.errors import FaceUnusable, RequestRefused
 from auth_server.face.engine import FaceEngine
 from auth_server.face.observation import EnrolledFace
+from auth_server.face.recording import Recording
 from auth_server.factors import clock, device, face, password, permission, supervisor, totp
 from auth_server.incidents import report_incident
 from auth_server.metrics import STAGE_SECONDS
@@ -112,21 +113,22 @@ class Judge:
             Factor.KIOSK: partial(device.verify_kiosk, claim=claims.mac, kiosk_mac=kiosk_mac),
             Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
             Factor.PERMISSION: partial(self._permission, claims, found, now),
-            Factor.NEW_FACE: partial(self._new_face, claims, found),
+            Factor.NEW_FACE: partial(self._new_face, _recording(case.submission, claims.new_frames, now), found),
             Factor.SUPERVISOR: partial(self._supervisor, claims.username),
         }
         if case.change is not None:
             secret = case.change.new.totp_secret or ""
             checks[Factor.NEW_TOTP] = partial(totp.verify_first, claim=claims.new_totp, secret=secret, now=now)
         if case.enrolment is not None:
-            checks |= self._person(claims, case.enrolment, kiosk_mac, now)
+            checks |= self._person(case.submission, case.enrolment, now)
         return checks
 
     def _person(
-        self, claims: Claims, enrolment: Enrolment, kiosk_mac: str, now: datetime
+        self, submission: Submission, enrolment: Enrolment, now: datetime
     ) -> Mapping[Factor, Callable[[], Verdict]]:
+        claims, kiosk_mac = submission.claims, submission.kiosk.mac_address
         return {
-            Factor.FACE: partial(self._face, claims.frames, enrolment),
+            Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment),
             Factor.PASSWORD: partial(password.verify, claim=claims.password, enrolment=enrolment.password_hash),
             Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
             Factor.DEVICE: partial(
@@ -134,10 +136,10 @@ class Judge:
             ),
         }
 
-    def _face(self, frames: tuple[bytes, ...], enrolment: Enrolment) -> Verdict:
+    def _face(self, recording: Recording, enrolment: Enrolment) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
             return face.verify(
-                claim=self.face_engine.observe(frames),
+                claim=self.face_engine.observe(recording),
                 enrolment=self._current_template(enrolment),
                 threshold=self.face_engine.threshold,
                 presence_threshold=self.face_engine.presence_threshold,
@@ -151,10 +153,10 @@ class Judge:
         self.accounts.store_template(enrolment.username, template)
         return template
 
-    def _new_face(self, claims: Claims, found: Judged) -> Verdict:
+    def _new_face(self, recording: Recording, found: Judged) -> Verdict:
         with STAGE_SECONDS.labels("enrol").time():
             try:
-                found.new_face = self.face_engine.enrol(claims.new_frames)
+                found.new_face = self.face_engine.enrol(recording)
             except FaceUnusable as error:
                 return face.verify_new(claim=error.hint, presence_threshold=None)
         return face.verify_new(claim=found.new_face, presence_threshold=self.face_engine.presence_threshold)
@@ -175,6 +177,13 @@ class Judge:
         with self.database.read() as session:
             role = self.admins.role_of(session, username)
         return supervisor.verify(role=None if role is None else role.value)
+
+
+def _recording(submission: Submission, frames: tuple[bytes, ...], now: datetime) -> Recording:
+    """The submission's frames with what was asked when its attempt was opened, and how long ago that was."""
+    attempt = submission.attempt
+    age_ms = round((now - attempt.opened_at).total_seconds() * 1000)
+    return Recording(frames, submission.claims.marks, attempt.movements, age_ms)
 
 
 def _kept(verdict: Verdict) -> dict[str, object]:

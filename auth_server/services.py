@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from auth_server.accounts import Accounts
+from auth_server.asking import Asking
 from auth_server.assertions import Assertions
 from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
@@ -27,6 +28,7 @@ class Services:
     accounts: Accounts
     kiosks: Kiosks
     attempts: Attempts
+    asking: Asking
     audit: AuditLog
     assertions: Assertions
     face_engine: FaceEngine

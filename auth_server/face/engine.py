@@ -1,14 +1,13 @@
-"""The face engine: several pictures in, one observation or one enrolled face out.
+"""The face engine: a recording in, one observation or one enrolled face out.
 
-One picture of 640 x 480 took 17 ms on one core, 24 ms with presence (x86-64, AVX-512): decoding
-2, detection and landmarks 3, recogniser 10, presence 6.
+Figures follow.
 """
 
 import io
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -18,29 +17,24 @@ from auth_contract.actions import CaptureHint
 from auth_server.domain import Evidence, Template
 from auth_server.errors import FaceUnusable, Unavailable
 from auth_server.face import plugins
-from auth_server.face.frames import decode_frame
+from auth_server.face.enrolling import check_pictures, choose_pictures
+from auth_server.face.glimpse import Glimpse, Portrait
+from auth_server.face.judgement import Rules, fuse, judge, mean_presence, template_of
+from auth_server.face.looker import Looker, Looking
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names, unit
+from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names
+from auth_server.face.recording import Recording, check_form, recording_of
 from auth_server.face.thresholds import thresholds_of
 from auth_server.settings import FaceSettings
-from auth_vision import quality
-from auth_vision.geometry import CHIP_SIZE, Box, Picture, align, crop
-from auth_vision.look import Face
+from auth_vision.geometry import CHIP_SIZE, Box, Picture, crop
 
-__all__ = ["EnrolledFace", "FaceEngine", "FaceUnusable", "Observation", "check"]
+__all__ = ["EnrolledFace", "FaceEngine", "FaceUnusable", "Observation", "Recording", "check"]
 
 RETRY_AFTER_S: Final = 2
 """The default queue, of 6 submissions of three frames, is worked off in about half a second of one core."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One usable picture."""
-
-    face: Face
-    chip: Picture
-    embedding: Embedding
-    presence: float | None
+WITNESS_MORE: Final = 0.2
+"""By how much a turned face may be farther from the frontal ones than these from each other."""
 
 
 def check(settings: FaceSettings) -> None:
@@ -64,7 +58,7 @@ class FaceEngine:
     def __init__(self, settings: FaceSettings) -> None:
         """Load every model once.
 
-        Raises ModelsRefused for a missing or changed file, SettingsRefused for an unknown model
+        Raises ModelsRefused for a missing or changed file, SettingsRefused for an unknown model,
         for a calibration of others, and for none when `face.threshold` is not set.
         """
         thresholds = thresholds_of(settings)
@@ -72,48 +66,84 @@ class FaceEngine:
         self.model = self._pipeline.model
         self.threshold = thresholds.match
         self.presence_threshold = thresholds.presence
-        self._one_person_max = thresholds.one_person_max
+        self._rules = Rules(
+            model=self.model,
+            one_person_max=thresholds.one_person_max,
+            witness_max=thresholds.one_person_max + WITNESS_MORE,
+            is_active=settings.is_active,
+        )
+        self._looker: Looking = Looker(self._pipeline)
         self._places = threading.BoundedSemaphore(settings.queue_max)
         # Also the warm-up: the first pass of a session allocates what later ones reuse.
         blank = np.full((CHIP_SIZE, CHIP_SIZE, 3), 128, np.uint8)
         self._pipeline.faces(blank)
         self.embedding_size = self._pipeline.embed_chips([blank] * len(VIEWS)).size
 
-    def observe(self, frames: Sequence[bytes]) -> Observation:
-        """Return what the frames of one submission show, all of them together.
+    def observe(self, frames: Recording | Sequence[bytes]) -> Observation:
+        """Return what a recording shows; frames alone are one in which nothing was asked.
 
         Raises Unavailable when `queue_max` submissions are being looked at, Malformed for a
-        frame that is not a whole JPEG within the limits. ValueError without any frame.
+        frame that is not a whole JPEG within the limits, or that lacks its mark. ValueError without any frame.
         """
-        if not frames:
-            raise ValueError("there is no frame to look at")
-        with self._place():
-            looks: list[_Look] = []
-            for index, frame in enumerate(frames):
-                look = self._look(decode_frame(frame, f"frames.{index}"))
-                if isinstance(look, CaptureHint):
-                    return self._no_judgement(look, len(frames), index)
-                looks.append(look)
-        return self._judgement(looks)
+        return self.observe_by(self._looker, frames)
 
-    def enrol(self, pictures: Sequence[bytes]) -> EnrolledFace:
+    def observe_by(self, looker: Looking, frames: Recording | Sequence[bytes]) -> Observation:
+        """Return what `observe` does, with somebody else to look at the frames: trials remember what they saw."""
+        with self._place():
+            return self._judged(looker, recording_of(frames), "frames")[1]
+
+    def enrol(self, pictures: Recording | Sequence[bytes], *, is_vouched: bool = True) -> EnrolledFace:
         """Return one template of all pictures, and the most typical of them as an aligned PNG.
+
+        A recording must pass what a login's must, but for the match, and show two poses: its best three to
+        five frames are taken. Of pictures alone, which an administrator brings, each must be good; where nobody
+        vouches for them they must be three or more, of two poses.
 
         Raises FaceUnusable naming the first picture that does not show exactly one good face, or
         not the person of the others, Malformed for one that is not a whole JPEG, Unavailable as
         `observe` does, ValueError without any picture.
         """
+        with self._place():
+            if isinstance(pictures, Recording):
+                return self._enrol_recording(pictures)
+            return self._enrol_pictures(tuple(pictures), is_vouched)
+
+    def _enrol_recording(self, recording: Recording) -> EnrolledFace:
+        glimpses, seen = self._judged(self._looker, recording, "new_frames")
+        if seen.capture_hint is not None:
+            raise FaceUnusable(int(str(seen.evidence["unusable_frame"])), seen.capture_hint)
+        if not seen.is_one_person:
+            raise FaceUnusable(0, CaptureHint.SEVERAL_FACES, "the pictures show two people")
+        places = choose_pictures(glimpses)
+        enrolled = self._enrolled([recording.frames[place] for place in places], [glimpses[place] for place in places])
+        # Presence is the recording's: its frames were chosen to be judged by.
+        return replace(
+            enrolled, presence=seen.presence, problem=seen.problem, evidence={**seen.evidence, **enrolled.evidence}
+        )
+
+    def _enrol_pictures(self, pictures: tuple[bytes, ...], is_vouched: bool) -> EnrolledFace:
         if not pictures:
             raise ValueError("there is no picture to enrol")
-        with self._place():
-            looks = [self._usable(index, picture) for index, picture in enumerate(pictures)]
-        fused, distances = _fuse(looks)
-        stranger = _odd_one_out(distances, self._one_person_max)
+        glimpses = self._looker.glimpses(pictures, "pictures")
+        check_pictures(glimpses, is_vouched=is_vouched)
+        return self._enrolled(pictures, glimpses)
+
+    def _enrolled(self, pictures: Sequence[bytes], glimpses: Sequence[Glimpse]) -> EnrolledFace:
+        portraits = self._looker.portraits(pictures, glimpses)
+        fused, distances = fuse([portrait.embedding for portrait in portraits])
+        stranger = _odd_one_out(distances, self._rules.one_person_max)
         if stranger is not None:
             raise FaceUnusable(stranger, CaptureHint.SEVERAL_FACES, "it shows somebody else than the other pictures")
-        best = max(looks, key=lambda look: float(look.embedding @ fused))
-        presence, evidence = self._evidence(looks, float(distances.max()))
-        return EnrolledFace(self._template(fused), _png(best.chip), presence, evidence)
+        best = max(portraits, key=lambda portrait: float(portrait.embedding @ fused))
+        presence = mean_presence(portraits)
+        evidence: Evidence = {
+            "pictures": len(portraits),
+            "model": self.model,
+            "spread": round(float(distances.max()), 4),
+            "presence": None if presence is None else round(presence, 4),
+            "face_height_px": round(min(glimpse.look.face_heights[0] for glimpse in glimpses)),
+        }
+        return EnrolledFace(template_of(self.model, fused), _png(best.chip), presence, evidence)
 
     def reembed(self, picture_png: bytes) -> Template:
         """Return the template of an enrolled picture under the model in use now.
@@ -128,7 +158,18 @@ class FaceEngine:
                 )
             chip = np.ascontiguousarray(np.asarray(image, dtype=np.uint8)[:, :, ::-1])
         with self._place():
-            return self._template(self._pipeline.embed_chips([chip, _smaller(chip)]))
+            return template_of(self.model, self._pipeline.embed_chips([chip, _smaller(chip)]))
+
+    def _judged(self, looker: Looking, recording: Recording, field: str) -> tuple[list[Glimpse], Observation]:
+        check_form(recording)
+        glimpses = looker.glimpses(recording.frames, field)
+
+        def see(places: Sequence[int]) -> list[Portrait]:
+            return looker.portraits(
+                [recording.frames[place] for place in places], [glimpses[place] for place in places]
+            )
+
+        return glimpses, judge(recording, glimpses, see, self._rules)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -138,58 +179,6 @@ class FaceEngine:
             yield
         finally:
             self._places.release()
-
-    def _look(self, picture: Picture) -> _Look | CaptureHint:
-        faces = self._pipeline.faces(picture)
-        hint = quality.hint_of(self._pipeline.look(picture, faces))
-        if hint:
-            return hint
-        face = faces[0]
-        chip = align(picture, face.points)
-        return _Look(face, chip, self._pipeline.embed(picture, face), self._pipeline.presence(picture, face))
-
-    def _usable(self, index: int, picture: bytes) -> _Look:
-        look = self._look(decode_frame(picture, f"pictures.{index}"))
-        if isinstance(look, CaptureHint):
-            raise FaceUnusable(index, look)
-        return look
-
-    def _no_judgement(self, hint: CaptureHint, frames: int, frame: int) -> Observation:
-        evidence: Evidence = {"frames": frames, "model": self.model, "unusable_frame": frame}
-        return Observation(template=None, capture_hint=hint, presence=None, is_one_person=True, evidence=evidence)
-
-    def _judgement(self, looks: Sequence[_Look]) -> Observation:
-        fused, distances = _fuse(looks)
-        spread = float(distances.max())
-        presence, evidence = self._evidence(looks, spread)
-        return Observation(
-            template=self._template(fused),
-            capture_hint=None,
-            presence=presence,
-            is_one_person=spread <= self._one_person_max,
-            evidence=evidence,
-        )
-
-    def _evidence(self, looks: Sequence[_Look], spread: float) -> tuple[float | None, Evidence]:
-        """The mean presence of the looks, and what an auditor may know of them."""
-        scores = [look.presence for look in looks if look.presence is not None]
-        presence = float(np.mean(scores)) if scores else None
-        return presence, {
-            "frames": len(looks),
-            "model": self.model,
-            "spread": round(spread, 4),
-            "presence": None if presence is None else round(presence, 4),
-            "face_height_px": round(min(look.face.height for look in looks)),
-        }
-
-    def _template(self, embedding: Embedding) -> Template:
-        return Template(self.model, embedding.astype("<f4").tobytes())
-
-
-def _fuse(looks: Sequence[_Look]) -> tuple[Embedding, Embedding]:
-    """Return the normalised mean of the embeddings, and the distances between each two of them."""
-    embeddings = np.stack([look.embedding for look in looks])
-    return unit(embeddings.mean(axis=0)), np.asarray(1 - embeddings @ embeddings.T, dtype=np.float32)
 
 
 def _odd_one_out(distances: Embedding, limit: float) -> int | None:

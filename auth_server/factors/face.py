@@ -3,7 +3,7 @@
 import numpy as np
 
 from auth_contract.actions import CaptureHint
-from auth_server.domain import Factor, Template, Verdict
+from auth_server.domain import Evidence, Factor, Template, Verdict
 from auth_server.face.observation import EnrolledFace, Observation
 
 
@@ -11,20 +11,24 @@ def verify(*, claim: Observation, enrolment: Template, threshold: float, presenc
     """Accept an observation of one real person within `threshold` of the enrolled template.
 
     `threshold` is a cosine distance, 0 to 2, for a stated false-match rate; `presence_threshold`
-    the least mean probability of a real face, None where presence is switched off. Pictures that
-    cannot be judged fail with their hint. Templates of two models have no distance, and fail.
+    the least mean probability of a real face, None where it is not judged by. Pictures that
+    cannot be judged fail with their hint, unless something else speaks against them: then they just fail.
+    Templates of two models have no distance, and fail.
 
     Evidence: the observation's own, `distance`, `threshold`, `presence_threshold`,
-    `is_one_person`, and `problem` where no distance could be taken.
+    `is_one_person`, `presence_problem` where something speaks against a live person who did as asked, and
+    `problem` where no distance could be taken.
     """
     evidence = {
         **claim.evidence,
         "threshold": threshold,
         "presence_threshold": presence_threshold,
         "is_one_person": claim.is_one_person,
+        **_problem(claim.problem),
     }
     if claim.capture_hint is not None or claim.template is None:
-        return Verdict(Factor.FACE, passed=False, evidence=evidence, capture_hint=claim.capture_hint)
+        hint = claim.capture_hint if claim.problem is None else None
+        return Verdict(Factor.FACE, passed=False, evidence=evidence, capture_hint=hint)
     distance = _distance(claim.template, enrolment)
     if isinstance(distance, str):
         return Verdict(Factor.FACE, passed=False, evidence=evidence | {"problem": distance})
@@ -32,7 +36,7 @@ def verify(*, claim: Observation, enrolment: Template, threshold: float, presenc
     return Verdict(
         Factor.FACE,
         # Written so that a NaN, which compares false with everything, fails.
-        passed=distance <= threshold and is_present and claim.is_one_person,
+        passed=distance <= threshold and is_present and claim.is_one_person and claim.problem is None,
         evidence=evidence | {"distance": round(distance, 4)},
     )
 
@@ -40,16 +44,20 @@ def verify(*, claim: Observation, enrolment: Template, threshold: float, presenc
 def verify_new(*, claim: EnrolledFace | CaptureHint, presence_threshold: float | None) -> Verdict:
     """Accept a face that could be enrolled and is a real person's; pictures that could not fail with their hint.
 
-    Evidence: the enrolment's own, and `presence_threshold`.
+    Evidence: the enrolment's own, `presence_threshold`, and `presence_problem` as in `verify`.
     """
     if isinstance(claim, CaptureHint):
         return Verdict(Factor.NEW_FACE, passed=False, capture_hint=claim)
     is_present = presence_threshold is None or (claim.presence is not None and claim.presence >= presence_threshold)
     return Verdict(
         Factor.NEW_FACE,
-        passed=is_present,
-        evidence={**claim.evidence, "presence_threshold": presence_threshold},
+        passed=is_present and claim.problem is None,
+        evidence={**claim.evidence, "presence_threshold": presence_threshold, **_problem(claim.problem)},
     )
+
+
+def _problem(word: str | None) -> Evidence:
+    return {} if word is None else {"presence_problem": word}
 
 
 def _distance(a: Template, b: Template) -> float | str:

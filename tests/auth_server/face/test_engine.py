@@ -99,9 +99,11 @@ def test_pictures_that_cannot_be_judged(
 
 
 def test_one_bad_frame_among_good_ones_is_named(engine: FaceEngine, portrait: bytes, jpeg: Jpeg) -> None:
-    seen = engine.observe([portrait, portrait, jpeg(np.zeros((64, 64, 3)))])
+    dark = jpeg(np.zeros((512, 512, 3)))
+    seen = engine.observe([portrait, dark])
     assert seen.capture_hint is CaptureHint.NO_FACE
-    assert seen.evidence["unusable_frame"] == 2
+    assert seen.evidence["unusable_frame"] == 1
+    assert engine.observe([portrait, dark, portrait]).capture_hint is None, "two good ones are enough"
 
 
 def test_a_frame_that_is_no_jpeg_is_malformed(engine: FaceEngine, portrait: bytes) -> None:
@@ -212,7 +214,8 @@ def test_an_enrolled_picture_gives_its_template_again(engine: FaceEngine, portra
     enrolled = engine.enrol([portrait])
     again = engine.reembed(enrolled.picture_png)
     assert again.model == engine.model
-    assert distance(enrolled.template, again) == pytest.approx(0, abs=1e-5)
+    # The second view is a little wider than the chip, whose border is repeated there.
+    assert distance(enrolled.template, again) < 0.01
 
 
 @pytest.mark.parametrize(("size", "mode"), [((100, 112), "RGB"), ((112, 112), "L")])

@@ -8,7 +8,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ from auth_server.bootstrap import Opened, new_token, wire
 from auth_server.domain import Template
 from auth_server.errors import FaceUnusable, Malformed, Unavailable
 from auth_server.face.observation import EnrolledFace, Observation
+from auth_server.face.recording import Recording, check_form
 from auth_server.keyring import Keyring
 from auth_server.password_policy import hash_password
 from auth_server.services import Services
@@ -71,7 +72,9 @@ class NamedFaces:
     threshold = 0.5
     presence_threshold: float | None = 0.5
 
-    def observe(self, frames: Sequence[bytes]) -> Observation:
+    def observe(self, recording: Recording) -> Observation:
+        check_form(recording)
+        frames = recording.frames
         who = _who(frames[0])
         hint = CaptureHint(who) if who in set(CaptureHint) else None
         return Observation(
@@ -82,8 +85,9 @@ class NamedFaces:
             evidence={"frames": len(frames)},
         )
 
-    def enrol(self, pictures: Sequence[bytes]) -> EnrolledFace:
-        people = [_who(picture) for picture in pictures]
+    def enrol(self, recording: Recording) -> EnrolledFace:
+        check_form(recording)
+        people = [_who(picture) for picture in recording.frames]
         for index, who in enumerate(people):
             if who in set(CaptureHint):
                 raise FaceUnusable(index, CaptureHint(who))
@@ -271,7 +275,8 @@ def settings(folder: Path, **sections: Any) -> ServerSettings:
             "listen": {"host": "127.0.0.1", "port": 8443, "tls_certificate": "none", "tls_key": "none"},
             "health": {"port": 9464},
             "store": {"database": "none", "keys": "none", "checkpoints": str(folder / "checkpoints.jsonl")},
-            "face": {"models": "none"},
+            # Most tests need no movements; those of them are in test_movements.py.
+            "face": {"models": "none", "presence": "passive"},
             **sections,
         }
     )

@@ -1,0 +1,33 @@
+"""Which movements an attempt asks for, by its action's policy and the site's settings."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from auth_contract.actions import Action, Movement
+from auth_server.domain import Factor
+from auth_server.face.challenge import draw
+from auth_server.policy import ActionPolicy
+
+FACES: Final = frozenset({Factor.FACE, Factor.NEW_FACE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Draws movements. `count` is 0 where the site asks for none; `rng` must be one that nobody can foresee.
+
+    `exemptions` gives the movements that a person cannot do, and none for a name that no account has.
+    """
+
+    policies: Mapping[Action, ActionPolicy]
+    count: int
+    exemptions: Callable[[str], frozenset[Movement]]
+    rng: random.Random
+
+    def movements(self, action: Action, username: str | None) -> tuple[Movement, ...]:
+        """Return what to ask for in an attempt at an action, whoever it may be where no name is known."""
+        if not self.count or not FACES & set(self.policies[action].factors):
+            return ()
+        exempt = self.exemptions(username) if username is not None else frozenset()
+        return draw(tuple(Movement), self.count, exempt, self.rng)
