@@ -52,7 +52,7 @@ class FaceEngine:
 
     `model` is the name that templates carry, `embedding_size` their length in numbers. `threshold`
     is the largest cosine distance that counts as the same person, `presence_threshold` the least
-    mean probability of a real face (None where the settings switch that off).
+    mean probability of a real face (None where the settings switch that off). `looker` looks at its frames.
     """
 
     def __init__(self, settings: FaceSettings) -> None:
@@ -72,7 +72,7 @@ class FaceEngine:
             witness_max=thresholds.one_person_max + WITNESS_MORE,
             is_active=settings.is_active,
         )
-        self._looker: Looking = Looker(self._pipeline)
+        self.looker: Looking = Looker(self._pipeline)
         self._places = threading.BoundedSemaphore(settings.queue_max)
         # Also the warm-up: the first pass of a session allocates what later ones reuse.
         blank = np.full((CHIP_SIZE, CHIP_SIZE, 3), 128, np.uint8)
@@ -85,7 +85,7 @@ class FaceEngine:
         Raises Unavailable when `queue_max` submissions are being looked at, Malformed for a
         frame that is not a whole JPEG within the limits, or that lacks its mark. ValueError without any frame.
         """
-        return self.observe_by(self._looker, frames)
+        return self.observe_by(self.looker, frames)
 
     def observe_by(self, looker: Looking, frames: Recording | Sequence[bytes]) -> Observation:
         """Return what `observe` does, with somebody else to look at the frames: trials remember what they saw."""
@@ -109,7 +109,7 @@ class FaceEngine:
             return self._enrol_pictures(tuple(pictures), is_vouched)
 
     def _enrol_recording(self, recording: Recording) -> EnrolledFace:
-        glimpses, seen = self._judged(self._looker, recording, "new_frames")
+        glimpses, seen = self._judged(self.looker, recording, "new_frames")
         if seen.capture_hint is not None:
             raise FaceUnusable(int(str(seen.evidence["unusable_frame"])), seen.capture_hint)
         if not seen.is_one_person:
@@ -124,12 +124,12 @@ class FaceEngine:
     def _enrol_pictures(self, pictures: tuple[bytes, ...], is_vouched: bool) -> EnrolledFace:
         if not pictures:
             raise ValueError("there is no picture to enrol")
-        glimpses = self._looker.glimpses(pictures, "pictures")
+        glimpses = self.looker.glimpses(pictures, "pictures")
         check_pictures(glimpses, is_vouched=is_vouched)
         return self._enrolled(pictures, glimpses)
 
     def _enrolled(self, pictures: Sequence[bytes], glimpses: Sequence[Glimpse]) -> EnrolledFace:
-        portraits = self._looker.portraits(pictures, glimpses)
+        portraits = self.looker.portraits(pictures, glimpses)
         fused, distances = fuse([portrait.embedding for portrait in portraits])
         stranger = _odd_one_out(distances, self._rules.one_person_max)
         if stranger is not None:
