@@ -16,6 +16,7 @@ AuthServerError
 │   └── Unavailable              a part cannot answer now; carries retry_after_s
 ├── PasswordRefused              a new password breaks a rule of the policy; carries the rule
 ├── FaceUnusable                a picture cannot be enrolled; carries its index, the hint and the problem
+├── EvaluationRefused            pictures cannot be measured, or show too little
 ├── DeliveryFailed              a notification was not taken; it waits and is tried again
 ├── RotationRefused              a key cannot be added, taken into use or retired now
 └── StoreError                   the store cannot be opened, read or written
@@ -53,6 +54,10 @@ class PasswordRefused(AuthServerError):
     def __init__(self, rule: str) -> None:
         super().__init__(rule)
         self.rule = rule
+
+
+class EvaluationRefused(AuthServerError):
+    """Pictures for an evaluation cannot be used, or are too few for what is asked of them; the message says why."""
 
 
 class DeliveryFailed(AuthServerError):

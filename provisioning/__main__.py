@@ -13,6 +13,7 @@ from provisioning.backup import backup
 from provisioning.completion import completion
 from provisioning.desk import Desk, shared_options
 from provisioning.errors import ProvisioningError, exit_code
+from provisioning.face import face
 from provisioning.guard import guard
 from provisioning.import_original import import_original
 from provisioning.keys import keys
@@ -76,6 +77,7 @@ for noun in (
     audit,
     notifications,
     models,
+    face,
     completion,
     backup,
     restore,

@@ -1,230 +1,187 @@
-"""Measures the face engine, in the form of the package's calibration file.
+"""Error rates of the face match, from sightings of many people's pictures. Pure.
 
-    python -m auth_server.face.evaluation --models DIR --lfw DIR --liveness DIR
-
-The result is printed; `--out FILE` writes it as well, into what the file already tells of other
-recognisers. `--lfw` is a folder with pairs.txt and images/NAME/NAME_0001.jpg, in the format of Labeled Faces
-in the Wild. `--liveness` holds live-*, replay-* and attack-* pictures and videos. Any set of
-those forms will do; the site's own cameras give the better one.
+One picture is compared with one. FNMR is over the genuine pairs of the file; FMR over all comparisons
+across people, of every picture and of each person's first. A picture without a face is counted as a failure
+to enrol and compared with none; one that login would refuse for its quality is counted by its code, and
+compared all the same, unless a figure says otherwise.
 """
 
-import argparse
-import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from auth_server.errors import EvaluationRefused
 from auth_server.face import statistics
-from auth_server.face.frames import decode_frame
-from auth_server.face.pipeline import Pipeline
-from auth_server.settings import FaceSettings
-from auth_vision import quality
-from auth_vision.geometry import Picture
-from auth_vision.look import Face
+from auth_server.face.comparisons import Distances, Strangers, claimable, strangers
+from auth_server.face.lfw import Pair, Portrait
+from auth_server.face.pipeline import Embedding, unit
+from auth_server.face.sighting import Sighting
+from auth_server.face.statistics import Rate
 
-TARGETS: Final = {"1e-3": 1e-3, "1e-4": 1e-4}
-PRESENCE_THRESHOLD: Final = 0.5
-"""The middle: the attacks at hand leave it by far on one side, live people at a usual camera on the other."""
+RATES: Final = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
+_SEED: Final = 4
 
-FRAMES_IN_SUBMISSION: Final = 3
-_VIDEO_STEP = 5
-_SEED = 4
-
-Embeddings = dict[Path, NDArray[np.float32]]
+Sightings = Mapping[Portrait, Sighting]
 
 
 @dataclass(frozen=True, slots=True)
-class Portraits:
-    """What was found in a folder of portraits: embeddings, presence, and how many were not usable."""
+class Compared:
+    """A pair, with its distance and whether login would have taken both pictures."""
 
-    embeddings: Embeddings
-    presence: list[float]
-    hints: Counter[str]
-    without_face: int
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Measure and print, and write where asked to; the exit status is 0."""
-    options = _options(arguments)
-    pipeline = Pipeline(FaceSettings(models=options.models, recogniser=options.recogniser, detector=options.detector))
-    today = datetime.now(UTC).date().isoformat()
-    document = _document(options.out)
-    portraits = look_at_portraits(pipeline, options.lfw / "images", _say)
-    document["recognisers"][pipeline.model] = recogniser_report(options.lfw, portraits) | {"date": today}
-    if options.liveness:
-        document["presence"] = presence_report(pipeline, options.liveness, portraits) | {"date": today}
-    text = json.dumps(document, indent=2)
-    if options.out is not None:
-        options.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
-    return 0
+    pair: Pair
+    distance: float
+    is_good: bool
 
 
-def look_at_portraits(pipeline: Pipeline, folder: Path, progress: Callable[[str], None]) -> Portraits:
-    """Embed every portrait by the face nearest its centre; LFW's label is that one's."""
-    found = Portraits({}, [], Counter(), 0)
-    without_face = 0
-    for count, path in enumerate(sorted(folder.glob("*/*.jpg"))):
-        if count % 500 == 0:
-            progress(f"{count} portraits")
-        picture = decode_frame(path.read_bytes(), str(path))
-        faces = pipeline.faces(picture)
-        if not faces:
-            without_face += 1
-            continue
-        face = _most_central(picture, faces)
-        hint = quality.hint_of(pipeline.look(picture, faces))
-        found.hints.update([hint.value] if hint else [])
-        found.embeddings[path] = pipeline.embed(picture, face)
-        found.presence.append(pipeline.presence(picture, face) or 0.0)
-    return Portraits(found.embeddings, found.presence, found.hints, without_face)
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Distances of later pictures from two that are enrolled as one: of each person's third, and of all."""
+
+    third: Distances
+    later: Distances
+
+    def document(self, threshold: float) -> dict[str, Any]:
+        """Return both FNMRs as JSON has them."""
+        return {"third": _told(fnmr(self.third, threshold)), "later": _told(fnmr(self.later, threshold))}
 
 
-def recogniser_report(lfw: Path, portraits: Portraits) -> dict[str, Any]:
-    """Return the thresholds, and the error rates at each with their 95 % upper bounds."""
-    paths = list(portraits.embeddings)
-    names = np.array([path.parent.name for path in paths])
-    data = statistics.strangers(np.stack([portraits.embeddings[path] for path in paths]), names)
-    genuine = np.array(list(_genuine_distances(lfw, portraits.embeddings)), dtype=np.float32)
-    pictures = len(paths) + portraits.without_face
-    return {
-        "data": "Labeled Faces in the Wild, folds 1 and 2 of its pairs protocol",
-        "distance": "cosine",
-        "pictures": pictures,
-        "people": len(set(names.tolist())),
-        "without_face": portraits.without_face,
-        "failure_to_enrol": round(portraits.without_face / pictures, 5),
-        "refused_by_quality": dict(sorted(portraits.hints.items())),
-        "stranger_comparisons": len(data.distances),
-        "genuine_comparisons": len(genuine),
-        "bound": "95 % one-sided; FMR by resampling people, FNMR exact binomial",
-        "operating_points": {name: _operating_point(data, genuine, rate) for name, rate in TARGETS.items()},
-    }
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A threshold whose FMR is below a rate with 95 % confidence, and that bound."""
+
+    threshold: float
+    bound: float
 
 
-def presence_report(pipeline: Pipeline, folder: Path, portraits: Portraits) -> dict[str, Any]:
-    """Return the presence threshold and both error rates: by submission, bounded by presentation."""
-    live = [list(_presence_of(pipeline, path)) for path in sorted(folder.glob("live-*"))]
-    attacks = [
-        list(_presence_of(pipeline, path)) for kind in ("replay-*", "attack-*") for path in sorted(folder.glob(kind))
-    ]
-    refused_stills = sum(score < PRESENCE_THRESHOLD for score in portraits.presence)
-    return {
-        "threshold": PRESENCE_THRESHOLD,
-        "frames_in_submission": FRAMES_IN_SUBMISSION,
-        "attacks": _presence_errors(attacks, lambda mean: mean >= PRESENCE_THRESHOLD),
-        "live": _presence_errors(live, lambda mean: mean < PRESENCE_THRESHOLD),
-        "live_news_photographs": {
-            "pictures": len(portraits.presence),
-            "error_rate": round(refused_stills / len(portraits.presence), 4),
-        },
-        "note": "So few presentations show that the check works, not how often it fails: see the upper bounds.",
-    }
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that was measured; `portraits` names the pictures that `every` and `one_each` have places for."""
+
+    pictures: int
+    failures: Rate
+    codes: Mapping[str, int]
+    portraits: Sequence[Portrait]
+    first_portraits: Sequence[Portrait]
+    every: Strangers
+    one_each: Strangers
+    pairs: Sequence[Compared]
+    enrolled: Enrolled
+    claims: Mapping[str, Claim | None]
+
+    @property
+    def people(self) -> int:
+        """How many people have a picture with a face."""
+        return len(self.first_portraits)
+
+    def genuine(self, *, only_good: bool = False) -> Distances:
+        """Return the distances of the file's pairs of one person."""
+        return _distances(one for one in self.pairs if one.pair.is_genuine and (one.is_good or not only_good))
+
+    def strangest(self) -> list[Compared]:
+        """Return the pairs of one person, farthest first."""
+        return sorted((one for one in self.pairs if one.pair.is_genuine), key=lambda one: -one.distance)
+
+    def seen_threshold(self, rate: float) -> float | None:
+        """Return the largest threshold whose FMR, of one picture a person, was seen to be at most a rate."""
+        return self.one_each.threshold_of(int(rate * self.one_each.total))
+
+    def document(self, threshold: float) -> dict[str, Any]:
+        """Return the error rates at a threshold as JSON has them."""
+        return {
+            "threshold": threshold,
+            "fmr_one_each": _told(statistics.rate(self.one_each.accepted(threshold), self.one_each.total)),
+            "fmr_every": _told(statistics.rate(self.every.accepted(threshold), self.every.total)),
+            "fnmr": _told(fnmr(self.genuine(), threshold)),
+            "fnmr_taken": _told(fnmr(self.genuine(only_good=True), threshold)),
+            "fnmr_two_enrolled": self.enrolled.document(threshold),
+        }
 
 
-def _operating_point(data: statistics.Strangers, genuine: statistics.Distances, rate: float) -> dict[str, float]:
-    threshold, bound = statistics.claimable_threshold(data, rate, np.random.default_rng(_SEED))
-    missed = int((genuine > threshold).sum())
-    return {
-        "threshold": threshold,
-        "fmr": float(f"{statistics.share_within(data.distances, threshold):.3g}"),
-        "fmr_upper_95": float(f"{bound:.3g}"),
-        "fnmr": round(missed / len(genuine), 4),
-        "fnmr_upper_95": round(statistics.upper_bound(missed, len(genuine)), 4),
-    }
+def evaluate(sightings: Sightings, pairs: Sequence[Pair]) -> Evaluation:
+    """Return the error rates of what was seen of every picture.
 
-
-def _genuine_distances(lfw: Path, embeddings: Embeddings) -> Iterator[float]:
-    for line in (lfw / "pairs.txt").read_text(encoding="utf-8").splitlines():
-        columns = line.split()
-        if len(columns) != 3:
-            continue
-        name, *numbers = columns
-        first, second = (lfw / "images" / name / f"{name}_{int(number):04d}.jpg" for number in numbers)
-        if first in embeddings and second in embeddings:
-            yield float(1 - embeddings[first] @ embeddings[second])
-
-
-def _presence_of(pipeline: Pipeline, path: Path) -> Iterator[float]:
-    for picture in _pictures_of(path):
-        faces = pipeline.faces(picture)
-        score = pipeline.presence(picture, faces[0]) if faces else None
-        if score is not None:
-            yield score
-
-
-def _pictures_of(path: Path) -> Iterator[Picture]:
-    if path.suffix == ".jpg":
-        yield decode_frame(path.read_bytes(), path.name)
-        return
-    video = cv2.VideoCapture(str(path))
-    try:
-        while video.grab():
-            if int(video.get(cv2.CAP_PROP_POS_FRAMES)) % _VIDEO_STEP == 0:
-                yield np.asarray(video.retrieve()[1], dtype=np.uint8)
-    finally:
-        video.release()
-
-
-def _presence_errors(presentations: list[list[float]], is_error: Callable[[float], bool]) -> dict[str, Any]:
-    """Count wrong submissions of consecutive frames, and presentations of which most were wrong."""
-    submissions = [
-        [float(np.mean(scores[i : i + FRAMES_IN_SUBMISSION])) for i in range(0, len(scores), FRAMES_IN_SUBMISSION)]
-        for scores in presentations
-        if scores
-    ]
-    means = [mean for one in submissions for mean in one]
-    wrong = sum(sum(map(is_error, one)) * 2 > len(one) for one in submissions)
-    return {
-        "presentations": len(submissions),
-        "submissions": len(means),
-        "error_rate": round(sum(map(is_error, means)) / len(means), 4),
-        "wrong_presentations": wrong,
-        "upper_95_by_presentation": round(statistics.upper_bound(wrong, len(submissions)), 3),
-    }
-
-
-def _most_central(picture: Picture, faces: list[Face]) -> Face:
-    rows, columns = picture.shape[:2]
-    return min(
-        faces,
-        key=lambda face: (
-            abs(face.box.x + (face.box.width - columns) / 2) + abs(face.box.y + (face.box.height - rows) / 2)
-        ),
+    Raises EvaluationRefused for a pair without a picture, and for too few people.
+    """
+    usable = {portrait: seen for portrait, seen in sorted(sightings.items()) if seen.embedding is not None}
+    first = _first_of_each(usable)
+    if len(first) < 2:
+        raise EvaluationRefused(f"faces of {len(first)} people compare nobody with a stranger: two are the least")
+    every = _strangers(usable, list(usable))
+    claims = claimable(every, list(RATES.values()), np.random.default_rng(_SEED))
+    return Evaluation(
+        pictures=len(sightings),
+        failures=statistics.rate(len(sightings) - len(usable), len(sightings)),
+        codes=dict(sorted(Counter(seen.code for seen in sightings.values() if seen.code).items())),
+        portraits=list(usable),
+        first_portraits=first,
+        every=every,
+        one_each=_strangers(usable, first),
+        pairs=_compared(sightings, pairs),
+        enrolled=_enrolled(usable),
+        claims={name: _claim(every, found) for name, found in zip(RATES, claims, strict=True)},
     )
 
 
-def _document(out: Path | None) -> Any:
-    """What stands in the file to be written, or nothing yet."""
-    if out is not None and out.exists():
-        return json.loads(out.read_text(encoding="utf-8"))
-    return {"recognisers": {}, "presence": {}}
+def fnmr(genuine: Distances, threshold: float) -> Rate | None:
+    """Return the share of genuine distances above a threshold, or None where there are none."""
+    return statistics.rate_or_none(int((genuine > threshold).sum()), len(genuine))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # standard output is the result alone
+def _strangers(usable: Sightings, portraits: Sequence[Portrait]) -> Strangers:
+    embeddings = np.stack([_embedding(usable[portrait]) for portrait in portraits])
+    return strangers(embeddings, np.array([portrait.name for portrait in portraits]))
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m auth_server.face.evaluation", description="Measure the face engine."
-    )
-    parser.add_argument("--models", type=Path, required=True, help="folder of model files")
-    parser.add_argument("--lfw", type=Path, required=True, help="folder with pairs.txt and images/")
-    parser.add_argument("--liveness", type=Path, help="folder with live-*, replay-* and attack-* files")
-    parser.add_argument("--recogniser", default="4auth", help="DeepFace's name of it")
-    parser.add_argument("--detector", default="4auth", help="DeepFace's name of it")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there too (default: print only)")
-    return parser.parse_args(arguments)
+def _first_of_each(usable: Sightings) -> list[Portrait]:
+    first: dict[str, Portrait] = {}
+    for portrait in usable:
+        first.setdefault(portrait.name, portrait)
+    return list(first.values())
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _claim(every: Strangers, found: tuple[int, float] | None) -> Claim | None:
+    threshold = every.threshold_of(found[0]) if found else None
+    return Claim(threshold, found[1]) if found and threshold is not None else None
+
+
+def _compared(sightings: Sightings, pairs: Sequence[Pair]) -> list[Compared]:
+    found = []
+    for pair in pairs:
+        absent = [one for one in (pair.first, pair.second) if one not in sightings]
+        if absent:
+            raise EvaluationRefused(f"a pair names {absent[0]}, and there is no such picture")
+        first, second = sightings[pair.first], sightings[pair.second]
+        if first.embedding is not None and second.embedding is not None:
+            is_good = first.code is None and second.code is None
+            found.append(Compared(pair, float(1 - first.embedding @ second.embedding), is_good))
+    return found
+
+
+def _enrolled(usable: Sightings) -> Enrolled:
+    of_person: dict[str, list[Embedding]] = {}
+    for portrait, seen in usable.items():
+        of_person.setdefault(portrait.name, []).append(_embedding(seen))
+    third, later = [], []
+    for one, other, *probes in (found for found in of_person.values() if len(found) > 2):
+        distances = [float(1 - unit((one + other) / 2) @ probe) for probe in probes]
+        third.append(distances[0])
+        later += distances
+    return Enrolled(np.array(third, np.float32), np.array(later, np.float32))
+
+
+def _embedding(seen: Sighting) -> NDArray[np.float32]:
+    if seen.embedding is None:
+        raise ValueError("a picture without a face has no embedding")
+    return seen.embedding
+
+
+def _distances(pairs: Iterable[Compared]) -> Distances:
+    return np.array([one.distance for one in pairs], np.float32)
+
+
+def _told(rate: Rate | None) -> dict[str, Any] | None:
+    return rate.document() if rate else None

@@ -1,96 +1,109 @@
-"""Error rates and the bounds that the data allow to claim. Pure functions of arrays.
+"""Error rates with the bounds that the data allow to claim. Pure functions of numbers.
 
-FMR, FNMR: share of strangers accepted and of genuine comparisons refused, as ISO/IEC 19795-1
-defines them. Comparisons of few people among themselves are not independent, so the bound of an
-FMR resamples people, not comparisons.
+A rate's interval is the exact one of Clopper and Pearson (1934), two-sided, 95 %. It takes trials for
+independent: comparisons of few people among themselves are not, so `comparisons` bounds an FMR by
+resampling people as well.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-Distances = NDArray[np.float32]
-Names = NDArray[np.str_]
-
-RESAMPLES: Final = 2000
+CONFIDENCE: Final = 0.95
+_ITERATIONS: Final = 20_000
+_TINY: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
-    """Comparisons across people: each distance with the two people's numbers, nearest first."""
+class Rate:
+    """Errors of trials, and the bounds between which the true rate lies with 95 % confidence."""
 
-    distances: Distances
-    first: NDArray[np.intp]
-    second: NDArray[np.intp]
-    pictures_each: NDArray[np.intp]
+    errors: int
+    trials: int
+    low: float
+    high: float
 
+    @property
+    def value(self) -> float:
+        """The share seen."""
+        return self.errors / self.trials
 
-def strangers(embeddings: NDArray[np.float32], names: Names) -> Strangers:
-    """Return the comparison of every picture with every one of another person (unit-length embeddings)."""
-    _, people, counts = np.unique(names, return_inverse=True, return_counts=True)
-    rows, columns = np.triu_indices(len(names), 1)
-    is_across = people[rows] != people[columns]
-    rows, columns = rows[is_across], columns[is_across]
-    distances = (1 - embeddings @ embeddings.T)[rows, columns]
-    order = np.argsort(distances)
-    return Strangers(distances[order], people[rows][order], people[columns][order], counts)
-
-
-def share_within(distances: Distances, threshold: float) -> float:
-    """Return the share of distances that the threshold accepts."""
-    return float(np.mean(distances <= threshold))
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it: `rate`, `low` and `high` to three digits."""
+        rounded = {"rate": self.value, "low": self.low, "high": self.high}
+        return {"errors": self.errors, "trials": self.trials} | {
+            key: float(f"{value:.3g}") for key, value in rounded.items()
+        }
 
 
-def claimable_threshold(data: Strangers, rate: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the largest threshold whose FMR is below `rate` with 95 % confidence, and that bound.
-
-    The bound is one-sided and comes from resampling people (bootstrap). The threshold is rounded
-    down to four places. Raises ValueError when the data are too few to claim such a rate.
-    """
-    candidates = math.floor(rate * len(data.distances))
-    bounds = _false_match_bounds(data, candidates, rng)
-    claimable = int(np.searchsorted(bounds, rate, side="right"))
-    if claimable < 1:
-        raise ValueError(f"{len(data.distances)} comparisons of {len(data.pictures_each)} people cannot show {rate}")
-    return math.floor(float(data.distances[claimable - 1]) * 10_000) / 10_000, float(bounds[claimable - 1])
+def rate(errors: int, trials: int) -> Rate:
+    """Return an error rate with its two-sided interval. Raises ValueError without trials."""
+    _check(errors, trials)
+    tail = (1 - CONFIDENCE) / 2
+    low = 0.0 if errors == 0 else _quantile(tail, errors, trials - errors + 1)
+    high = 1.0 if errors == trials else _quantile(1 - tail, errors + 1, trials - errors)
+    return Rate(errors, trials, low, high)
 
 
-def _false_match_bounds(data: Strangers, candidates: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """The 95 % upper bound of the FMR when the nearest 1, 2, 3 ... comparisons are accepted; ascending."""
-    people = len(data.pictures_each)
-    weights = rng.multinomial(people, np.full(people, 1 / people), size=RESAMPLES).astype(np.float64)
-    hits = weights[:, data.first[:candidates]] * weights[:, data.second[:candidates]]
-    pictures = weights * data.pictures_each
-    comparisons = (pictures.sum(axis=1) ** 2 - (pictures**2).sum(axis=1)) / 2
-    return np.asarray(np.quantile(np.cumsum(hits, axis=1) / comparisons[:, None], 0.95, axis=0))
+def rate_or_none(errors: int, trials: int) -> Rate | None:
+    """Return an error rate, or None where nothing was tried."""
+    return rate(errors, trials) if trials else None
 
 
 def upper_bound(errors: int, trials: int) -> float:
-    """Return the exact 95 % one-sided upper bound of an error rate (Clopper and Pearson 1934).
+    """Return the one-sided 95 % upper bound of an error rate. Raises ValueError without trials."""
+    _check(errors, trials)
+    return 1.0 if errors == trials else _quantile(CONFIDENCE, errors + 1, trials - errors)
 
-    Raises ValueError without trials.
-    """
+
+def most_errors(trials: int, limit: float) -> int | None:
+    """Return the most errors whose interval ends at or below a limit, or None where even none would not show it."""
+    if not trials or rate(0, trials).high > limit:
+        return None
+    low, high = 0, math.ceil(limit * trials)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if rate(middle, trials).high <= limit else (low, middle)
+    return low
+
+
+def _check(errors: int, trials: int) -> None:
     if trials < 1 or not 0 <= errors <= trials:
         raise ValueError(f"{errors} errors of {trials} trials have no rate")
-    if errors == trials:
-        return 1.0
-    low, high = errors / trials, 1.0
-    for _ in range(50):
+
+
+def _quantile(share: float, a: float, b: float) -> float:
+    """The point below which a beta distribution has such a share."""
+    low, high = 0.0, 1.0
+    for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(errors, trials, middle) > 0.05 else (low, middle)
-    return high
+        low, high = (middle, high) if beta_share(middle, a, b) < share else (low, middle)
+    return (low + high) / 2
 
 
-def _at_most(errors: int, trials: int, rate: float) -> float:
-    """The binomial probability of no more than so many errors."""
-    if rate <= 0 or rate >= 1:
-        return 1.0 if rate <= 0 else 0.0
-    logs: list[Any] = [
-        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-        + k * math.log(rate) + (trials - k) * math.log1p(-rate)
-        for k in range(errors + 1)
-    ]  # fmt: skip
-    return math.fsum(math.exp(log) for log in logs)
+def beta_share(x: float, a: float, b: float) -> float:
+    """Return the share of a beta distribution below x: the regularised incomplete beta function."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    # The continued fraction converges fast on one side of the mean; the other is its mirror image.
+    if x > (a + 1) / (a + b + 2):
+        return 1 - beta_share(1 - x, b, a)
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    return math.exp(front) / a / _continued_fraction(x, a, b)
+
+
+def _continued_fraction(x: float, a: float, b: float) -> float:
+    """The fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8), by Lentz's method."""
+    value, above, below = 1.0, 1.0, 0.0
+    for step in range(1, _ITERATIONS):
+        half, is_odd = divmod(step, 2)
+        if is_odd:
+            term = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            term = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
+        below = 1 / ((1 + term * below) or _TINY)
+        above = (1 + term / above) or _TINY
+        value *= above * below
+        if abs(above * below - 1) < 1e-14:
+            return value
+    raise ArithmeticError(f"no convergence for {x}, {a}, {b}")

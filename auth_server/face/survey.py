@@ -1,0 +1,73 @@
+"""Looks at every picture of a folder once, by all cores, and remembers what it saw."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from auth_server.errors import EvaluationRefused
+from auth_server.face import crew, ledger
+from auth_server.face.lfw import Portrait
+from auth_server.face.pipeline import identity_of
+from auth_server.face.sighting import Sighting, look_at, sighting_of
+from auth_server.settings import FaceSettings
+from auth_vision import models
+
+KIND: Final = "pictures"
+
+Advance = Callable[[int], None]
+"""Is told of so many more pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to look: with which models, by how many processes, and the folder that remembers, or None."""
+
+    settings: FaceSettings
+    jobs: int
+    work: Path | None
+
+
+def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advance) -> dict[Portrait, Sighting]:
+    """Return what is seen of every picture; what the folder remembers is not looked at again.
+
+    Raises EvaluationRefused for a file that cannot be read and a folder that cannot be used, ModelsRefused
+    and SettingsRefused as Pipeline does.
+    """
+    paths_of: dict[str, list[Portrait]] = {}
+    for portrait, path in portraits.items():
+        paths_of.setdefault(_key(path), []).append(portrait)
+    with ledger.opened(plan.work, KIND, *names_of(plan.settings)) as found:
+        known = [key for key in paths_of if key in found]
+        advance(sum(len(paths_of[key]) for key in known))
+        tasks = [(key, portraits[paths_of[key][0]]) for key in paths_of if key not in found]
+        for (key, _), document in crew.share_out(_look, plan.settings, tasks, plan.jobs):
+            found.put(key, document)
+            advance(len(paths_of[key]))
+        seen = {portrait: _recalled(found[key]) for key, all_of in paths_of.items() for portrait in all_of}
+    return {portrait: seen[portrait] for portrait in portraits}
+
+
+def names_of(settings: FaceSettings) -> tuple[str, ...]:
+    """Return the names of all that what is seen depends on."""
+    weights = (models.POSE.sha256, models.EYE.sha256)
+    return (*astuple(identity_of(settings)), *weights)
+
+
+def _key(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EvaluationRefused(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _look(settings: FaceSettings, task: tuple[str, Path]) -> dict[str, Any]:
+    return look_at(crew.pipeline_of(settings), task[1].read_bytes()).document()
+
+
+def _recalled(document: Mapping[str, Any]) -> Sighting:
+    try:
+        return sighting_of(document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvaluationRefused(f"the folder of what was found holds something else: {error}; empty it") from error

@@ -1,0 +1,20 @@
+"""`4auth-provision face`: measures the face check, on the site's own pictures where there are some."""
+
+import click
+
+from provisioning.face_compare import compare
+from provisioning.face_evaluate import evaluate
+
+
+@click.group()
+def face() -> None:
+    """Measure the face check by the code that logs people in, and explain what it says.
+
+    \b
+    Example:
+      4auth-provision face evaluate --pairs pairs.txt --images lfw
+    """
+
+
+for verb in (compare, evaluate):
+    face.add_command(verb)

@@ -1,0 +1,78 @@
+"""What was measured, as tables for a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provisioning.output import Output
+
+Document = Mapping[str, Any]
+
+
+def percent(rate: Document | None) -> str:
+    """Return a rate and its interval in words: 3.17 % (1.92 to 4.9; 19 of 600)."""
+    if rate is None:
+        return "-"
+    low, high = (f"{rate[name] * 100:.3g}" for name in ("low", "high"))
+    return f"{rate['rate'] * 100:.3g} % ({low} to {high}; {rate['errors']:,} of {rate['trials']:,})"
+
+
+def show_evaluation(output: Output, found: Document) -> None:
+    """Print an evaluation."""
+    output.say(f"{found['pictures']:,} pictures of {found['people']:,} people, measured with:")
+    for name, value in found["measured_with"].items():
+        output.say(f"  {name:<10} {value}")
+    output.say(f"No face found (failure to enrol): {percent(found['failure_to_enrol'])}")
+    refused = ", ".join(f"{code} {count:,}" for code, count in found["refused_by_quality"].items())
+    output.say(f"Login would refuse for quality: {refused or 'none'}")
+    _show_accuracy(output, found["lfw_accuracy"])
+    output.say()
+    output.table(
+        (
+            "threshold for",
+            "distance",
+            "FMR, one picture each",
+            "FMR, every picture",
+            "FNMR, one to one",
+            "FNMR, two enrolled",
+        ),
+        (_row(name, point) for name, point in points(found)),
+    )
+    output.say()
+    output.say(
+        "Rates with their 95 % intervals (Clopper-Pearson). A claimed threshold has an FMR that is below the rate"
+    )
+    output.say("with 95 % confidence, by resampling people; - means that the data are too few to say.")
+
+
+def points(found: Document) -> Iterator[tuple[str, Document | None]]:
+    """Return each threshold's name and its rates, or None where the data have no such threshold."""
+    for name, point in found["operating_points"].items():
+        yield f"FMR {name} seen", point["seen"]
+        yield f"FMR {name} claimed", point["claimed"]
+    yield "login, now", found["in_use"]
+
+
+def _row(name: str, point: Document | None) -> tuple[str, ...]:
+    if point is None:
+        return (name, *["-"] * 5)
+    return (
+        name,
+        f"{point['threshold']:.4f}",
+        _short(point["fmr_one_each"]),
+        _short(point["fmr_every"]),
+        percent(point["fnmr"]),
+        percent(point["fnmr_two_enrolled"]["third"]),
+    )
+
+
+def _short(rate: Document) -> str:
+    return f"{rate['rate']:.2g} ({rate['low']:.2g} to {rate['high']:.2g})"
+
+
+def _show_accuracy(output: Output, told: Document | None) -> None:
+    if told is None:
+        return
+    folds = len(told["folds"])
+    error = f" +- {told['standard_error'] * 100:.2f}" if told["standard_error"] is not None else ""
+    how = f"over {folds} folds" if told["is_held_out"] else "of one fold, by its own best threshold"
+    output.say(f"Accuracy by LFW's protocol: {told['mean'] * 100:.2f} %{error} {how}")
