@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.desk import Desk, pass_desk, shared_options
-from provisioning.face_options import chosen_settings, model_options, plan_of, report_option, work_options
+from provisioning.face_options import chosen_settings, model_options, plan_of, work_options
 from provisioning.face_tables import show_evaluation
 from provisioning.progress import Progress, progress
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures, as NAME/NAME_0001.jpg; all of them are compared across people.",
 )
-@report_option
 @work_options
 @model_options
 @shared_options
@@ -39,7 +38,6 @@ def evaluate(
     desk: Desk,
     pairs: Path,
     images: Path,
-    report: Path | None,
     work: Path | None,
     jobs: int | None,
     models: Path | None,
@@ -50,17 +48,12 @@ def evaluate(
 
     \b
     Example:
-      4auth-provision face evaluate --pairs pairs.txt --images lfw --work .face --report report.html
+      4auth-provision face evaluate --pairs pairs.txt --images lfw --work .face
     """
     plan = plan_of(chosen_settings(desk, models, recogniser, detector), jobs, work)
     found = measure(pairs, images, plan)
     document = document_of(found, plan, today=desk.now().date(), pairs=pairs, images=images)
     show_evaluation(desk.output, document)
-    if report is not None:
-        from provisioning.face_report import write_evaluation
-
-        write_evaluation(report, found, document, images)
-        desk.output.say(f"\nThe report is in {report}.")
     desk.output.result(document)
 
 

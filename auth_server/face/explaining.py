@@ -39,9 +39,10 @@ class Explained:
             return "No verdict: no threshold is known for this model."
         refused = [look["code"] for look in self.looks if look["code"]]
         aside = f" Login would not judge them at all: {', '.join(refused).replace('_', ' ')}." if refused else ""
+        apart = abs(self.distance - self.threshold)
         if self.distance <= self.threshold:
-            return f"One person: nearer than the threshold by {self.threshold - self.distance:.4f}.{aside}"
-        return f"Not the same person, as far as login can tell: beyond the threshold by {self.distance - self.threshold:.4f}.{aside}"
+            return f"One person: nearer than the threshold by {apart:.4f}.{aside}"
+        return f"Not one person, as far as login can tell: beyond the threshold by {apart:.4f}.{aside}"
 
     @property
     def rarity(self) -> str:
@@ -50,6 +51,8 @@ class Explained:
             return ""
         if self.false_match_rate is None:
             return f"No stranger of the calibration came as near: the nearest was at {self.nearest_stranger:.4f}."
+        if self.false_match_rate > 0.5:
+            return "Most strangers are as near."
         return f"Of strangers, about 1 in {1 / self.false_match_rate:,.0f} comes as near or nearer."
 
     def document(self) -> dict[str, Any]:

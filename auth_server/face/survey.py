@@ -1,11 +1,13 @@
 """Looks at every picture of a folder once, by all cores, and remembers what it saw."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import auth_server.face
+import auth_vision
 from auth_server.errors import EvaluationRefused
 from auth_server.face import crew, ledger
 from auth_server.face.lfw import Portrait
@@ -50,9 +52,16 @@ def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advanc
 
 
 def names_of(settings: FaceSettings) -> tuple[str, ...]:
-    """Return the names of all that what is seen depends on."""
-    weights = (models.POSE.sha256, models.EYE.sha256)
-    return (*astuple(identity_of(settings)), *weights)
+    """Return the names of all that what is seen depends on, the code that looks among them."""
+    weights = (models.POSE.sha256, models.EYE.sha256, models.LIVENESS.sha256)
+    return (*astuple(identity_of(settings)), *weights, *_sources())
+
+
+def _sources() -> Iterator[str]:
+    """The checksums of the code: a finding of other code is not to be gone on from."""
+    for package in (auth_vision, auth_server.face):
+        for path in sorted(Path(package.__path__[0]).glob("*.py")):
+            yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _key(path: Path) -> str:

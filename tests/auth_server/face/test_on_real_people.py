@@ -4,14 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from auth_server.face.models import FEATURE
 
 from auth_contract.actions import CaptureHint
-from auth_server.face import evaluation
 from auth_server.face.engine import FaceEngine, Observation
-from auth_server.face.pipeline import Pipeline
 from auth_server.factors import face
-from auth_server.settings import FaceSettings
 
 Lfw = Callable[[str, int], bytes]
 
@@ -73,20 +69,3 @@ def test_a_live_person_is_present(test_data: Path, engine: FaceEngine) -> None:
     assert seen.presence is not None
     assert engine.presence_threshold is not None
     assert seen.presence > engine.presence_threshold
-
-
-@pytest.mark.slow
-def test_the_evaluation_claims_no_more_than_its_people_can_show(
-    test_data: Path, models_folder: Path, tmp_path: Path
-) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    for folder in sorted((test_data / "lfw" / "images").iterdir())[:60]:
-        (images / folder.name).symlink_to(folder)
-    (tmp_path / "pairs.txt").write_text((test_data / "lfw" / "pairs.txt").read_text())
-    pipeline = Pipeline(FaceSettings(models=models_folder, presence="off"))
-    portraits = evaluation.look_at_portraits(pipeline, images, lambda _line: None)
-    assert len(portraits.embeddings) + portraits.without_face == len(list(images.glob("*/*.jpg")))
-    assert pipeline.model.endswith(FEATURE.sha256[:8])
-    with pytest.raises(ValueError, match="people cannot show"):
-        evaluation.recogniser_report(tmp_path, portraits)
