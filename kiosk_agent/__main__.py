@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(settings: KioskSettings, path: Path) -> int:
     from kiosk_agent import camera, door, keypad, screen
+    from kiosk_agent.guide import open_guide
     from kiosk_agent.identity import check_identity
     from kiosk_agent.registry import load_backend
 
@@ -102,6 +103,7 @@ def _check(settings: KioskSettings, path: Path) -> int:
     load_backend("keypad", settings.keypad.kind, keypad.BACKENDS)
     load_backend("screen", settings.screen.kind, screen.BACKENDS)
     load_backend("door", settings.door.kind, door.BACKENDS)
+    open_guide(settings.capture.models)
     has_key = check_identity(settings)
     for variant in settings.unsafe_variants:
         print(f"4auth-kiosk: development mode: {variant}", file=sys.stderr)

@@ -101,13 +101,21 @@ class Agent:
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, OpenAttempt | Capture | Submit):
             errand = effect
-            self._start_errand(lambda: self._inbox.put(self._services.errands.run(errand, self._inbox.put)))
+            self._start_errand(lambda: self._inbox.put(self._run(errand)))
         elif isinstance(effect, OpenDoor):
             self._services.door.open_for(effect.assertion)
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
             _log().info("session_ended", action=effect.outcome.action.value, ending=effect.outcome.ending.value)
+
+    def _run(self, errand: OpenAttempt | Capture | Submit) -> Event | None:
+        """In the errands' thread: what came of it; a session that has moved on lets go of the camera at once."""
+
+        def is_wanted() -> bool:
+            return not self._is_stopping and self._session.ticket == errand.ticket
+
+        return self._services.errands.run(errand, self._inbox.put, is_wanted)
 
     def _left_s(self) -> float | None:
         return self._deadlines.left_s(self._services.around.monotonic())

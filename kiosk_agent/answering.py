@@ -9,7 +9,7 @@ from typing import Final
 
 from auth_contract.actions import Action
 from auth_contract.limits import CONFIRM_TRIES
-from auth_contract.messages import AttemptReply
+from auth_contract.messages import AttemptReply, FrameMark
 from kiosk_agent.effects import Capture, OpenDoor, Report, Submit
 from kiosk_agent.entering import look
 from kiosk_agent.events import (
@@ -20,10 +20,12 @@ from kiosk_agent.events import (
     Entries,
     Event,
     Granted,
+    Guided,
     Outcome,
     Pictured,
     Step,
     Turned,
+    Unfit,
 )
 from kiosk_agent.flows import FIELDS, FLOWS, ISSUES_SECRET, PICTURES, RETURNS
 from kiosk_agent.standing import Next, Session, end, rest, sentence
@@ -34,7 +36,8 @@ CAPTURES_MAX: Final = 3
 
 def capture(session: Session, event: AttemptOpened) -> Next:
     """The attempt is open: take the pictures."""
-    effect = Capture(session.ticket, is_enrolment=session.step is Step.ENROL)
+    movements = event.attempt.movements
+    effect = Capture(session.ticket, session.step is Step.ENROL, movements, event.at_s)
     return replace(session, attempt=event.attempt), (effect,)
 
 
@@ -43,11 +46,22 @@ def count_picture(session: Session, event: Pictured) -> Next:
     return replace(session, pictures=event.taken), ()
 
 
+def guide(session: Session, event: Guided) -> Next:
+    """The recording goes on: what is to be done now, and what is wrong with what is seen."""
+    return replace(session, part=event.part, hint=event.hint, seconds_left=event.seconds_left), ()
+
+
 def submit_pictures(session: Session, event: Captured) -> Next:
     """The pictures are taken: send all."""
     if session.attempt is None:
         return session, ()
-    return _submit(replace(session, captures=session.captures + 1), session.attempt, event.frames)
+    return _submit(replace(session, captures=session.captures + 1), session.attempt, event.frames, event.marks)
+
+
+def refuse_pictures(session: Session, event: Unfit) -> Next:
+    """The kiosk itself saw that its pictures cannot be judged: the same as when the server says so."""
+    counted = replace(session, captures=session.captures + 1)
+    return turn(counted, Turned(session.ticket, Ending.CAPTURE_AGAIN, event.message))
 
 
 def submit_entries(session: Session, event: AttemptOpened) -> Next:
@@ -55,13 +69,16 @@ def submit_entries(session: Session, event: AttemptOpened) -> Next:
     return _submit(replace(session, tries=session.tries + 1), event.attempt, ())
 
 
-def _submit(session: Session, attempt: AttemptReply, frames: tuple[bytes, ...]) -> Next:
+def _submit(
+    session: Session, attempt: AttemptReply, frames: tuple[bytes, ...], marks: tuple[FrameMark, ...] = ()
+) -> Next:
     submission = Submit(
         ticket=session.ticket,
         action=session.sends,
         attempt=attempt,
         entries=session.entries,
         frames=frames,
+        marks=marks,
         change_id=session.secret.change_id if session.secret is not None else "",
     )
     return replace(session, step=Step.CHECKING, attempt=None), (submission,)

@@ -14,6 +14,7 @@ from kiosk_agent.camera import Camera, CameraNeeds, open_camera
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.door import Door, open_door
 from kiosk_agent.errands import Errands
+from kiosk_agent.guide import open_guide
 from kiosk_agent.health import Health
 from kiosk_agent.heartbeat import Heartbeat
 from kiosk_agent.identity import Identity, check_fit_for_production, load_identity
@@ -63,7 +64,8 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         check_fit_for_production(identity.read())
     client, beats = (AuthClient(settings.server, settings.kiosk_id, identity.key, around) for _ in range(2))
     health = Health(around.monotonic)
-    needs = CameraNeeds(settings.capture.quality, around.monotonic, around.sleep)
+    needs = CameraNeeds(around.monotonic, around.sleep)
+    guide = open_guide(settings.capture.models)
     with ExitStack() as opened:
         opened.callback(client.close)
         opened.callback(beats.close)
@@ -79,7 +81,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         return Services(
             settings=settings,
             identity=identity,
-            errands=Errands(client, verifier, camera, settings.capture, identity, around, health),
+            errands=Errands(client, verifier, camera, settings.capture, identity, around, health, guide),
             heartbeat=Heartbeat(beats, identity, around.now, health, settings.unsafe_variants),
             health=health,
             camera=camera,

@@ -70,12 +70,12 @@ class AuthClient:
         self._around = around
         self._http = pinned_session(settings.pins)
 
-    def open_attempt(self, action: Action) -> AttemptReply:
-        """Open an attempt at an action; repeated on connection errors.
+    def open_attempt(self, action: Action, name: str = "") -> AttemptReply:
+        """Open an attempt at an action by somebody of this name; repeated on connection errors.
 
         Raises Refused or ServerUnavailable.
         """
-        request = AttemptRequest(action=action)
+        request = AttemptRequest(action=action, username=name or None)
         return self._repeat(lambda: self._post(paths.ATTEMPTS, request, AttemptReply, is_kept=True))
 
     @overload

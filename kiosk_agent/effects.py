@@ -6,25 +6,31 @@ Pure. Secrets and pictures have `repr=False`. Each effect that takes time carrie
 
 from dataclasses import dataclass, field
 
-from auth_contract.actions import Action
-from auth_contract.messages import AttemptReply
+from auth_contract.actions import Action, Movement
+from auth_contract.messages import AttemptReply, FrameMark
 from kiosk_agent.events import Entries, Outcome, VerifiedAssertion
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """Ask the server for an attempt at an action."""
+    """Ask the server for an attempt at an action by somebody of this name."""
 
     ticket: int
     action: Action
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Take the pictures of one attempt: for a comparison, or for an enrolment, in which the pose changes."""
+    """Take the pictures of one attempt: for a comparison, or for an enrolment, in which the pose changes.
+
+    Where there are `movements`, a recording in which they are made, timed from `opened_s` by the monotonic clock.
+    """
 
     ticket: int
     is_enrolment: bool = False
+    movements: tuple[Movement, ...] = ()
+    opened_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Submit:
     attempt: AttemptReply = field(repr=False)
     entries: Entries
     frames: tuple[bytes, ...] = field(default=(), repr=False)
+    marks: tuple[FrameMark, ...] = ()
     change_id: str = field(default="", repr=False)
 
 

@@ -128,10 +128,11 @@ def _go_on(session: Session) -> Next:
             return look(session, step)
         if not getattr(session.entries, FIELDS[step]):
             return replace(session, step=step), ()
-    return replace(session, step=Step.SENDING), (OpenAttempt(session.ticket, session.sends),)
+    return replace(session, step=Step.SENDING), (OpenAttempt(session.ticket, session.sends, session.entries.name),)
 
 
 def look(session: Session, step: Step) -> Next:
     """Return the session before the camera, whose turn begins with a fresh attempt."""
-    effect = OpenAttempt(session.ticket, session.sends)
-    return replace(session, step=step, pictures=0, outcome=None, problem=""), (effect,)
+    effect = OpenAttempt(session.ticket, session.sends, session.entries.name)
+    after = replace(session, step=step, pictures=0, part=0, hint=None, seconds_left=None)
+    return replace(after, outcome=None, problem=""), (effect,)

@@ -16,12 +16,15 @@ from auth_contract.actions import Need
 from auth_contract.messages import SUBMISSIONS, ChangeReply, LoginReply, PendingChange, SubmissionRequest
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera
+from kiosk_agent.capture import Capturer, IsWanted
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.effects import Capture, OpenAttempt, Submit
 from kiosk_agent.errors import (
     AssertionRefused,
     CameraFault,
     IdentityRefused,
+    NobodyWaits,
+    PicturesUnfit,
     Refused,
     ReplyLost,
     ServerNotTrusted,
@@ -31,18 +34,19 @@ from kiosk_agent.errors import (
 from kiosk_agent.events import (
     AttemptOpened,
     CameraFailed,
-    Captured,
     Changed,
     Ending,
     Event,
     Granted,
     NewSecret,
-    Pictured,
     Turned,
+    Unfit,
     Waits,
 )
 from kiosk_agent.flows import ISSUES_SECRET
+from kiosk_agent.guide import Guide
 from kiosk_agent.health import Health
+from kiosk_agent.hints import HINTS
 from kiosk_agent.identity import Identity
 from kiosk_agent.settings import CaptureSettings
 
@@ -67,12 +71,18 @@ class Errands:
     identity: Identity
     around: Surroundings
     health: Health
+    guide: Guide | None = None
 
-    def run(self, errand: Errand, tell: Callable[[Event], None]) -> Event:
-        """Return what came of an errand, never raising; `tell` hears of each picture of an enrolment before."""
+    def run(self, errand: Errand, tell: Callable[[Event], None], is_wanted: IsWanted) -> Event | None:
+        """Return what came of an errand, never raising, or None where it was left because nobody waits for it.
+
+        `tell` hears meanwhile of what the person before the camera should know.
+        """
         began = self.around.monotonic()
         try:
-            return self._run(errand, tell)
+            return self._run(errand, tell, is_wanted)
+        except NobodyWaits:
+            return None
         except Exception as error:  # an unforeseen fault must end one session, not the kiosk
             _log().error("errand_broke", errand=type(errand).__name__, error=type(error).__name__, at=place(error))
             return Turned(errand.ticket, Ending.UNAVAILABLE, BROKEN)
@@ -80,16 +90,17 @@ class Errands:
             took_s = self.around.monotonic() - began
             self.health.metrics.errand_s.labels(type(errand).__name__).observe(took_s)
 
-    def _run(self, errand: Errand, tell: Callable[[Event], None]) -> Event:
-        if isinstance(errand, OpenAttempt):
-            return self._open(errand)
-        if isinstance(errand, Capture):
-            return self._capture(errand, tell)
-        return self._submit(errand)
+    def _run(self, errand: Errand, tell: Callable[[Event], None], is_wanted: IsWanted) -> Event:
+        if isinstance(errand, Submit):
+            return self._submit(errand)
+        if not is_wanted():
+            raise NobodyWaits
+        return self._open(errand) if isinstance(errand, OpenAttempt) else self._capture(errand, tell, is_wanted)
 
     def _open(self, errand: OpenAttempt) -> Event:
         try:
-            return AttemptOpened(errand.ticket, self.client.open_attempt(errand.action))
+            attempt = self.client.open_attempt(errand.action, errand.name)
+            return AttemptOpened(errand.ticket, attempt, self.around.monotonic())
         except Refused as error:
             _log().warning("attempt_refused", status=error.status, reason=error.reply.reason.value)
             return turned(error, errand.ticket)
@@ -97,24 +108,18 @@ class Errands:
             _log().warning("server_unavailable", error=str(error))
             return Turned(errand.ticket, Ending.UNAVAILABLE, unavailable_message(error))
 
-    def _capture(self, errand: Capture, tell: Callable[[Event], None]) -> Event:
-        settings, is_enrolment = self.capture, errand.is_enrolment
-        wanted = settings.enrol_frames if is_enrolment else settings.frames
-        interval_s = settings.enrol_interval_s if is_enrolment else settings.interval_s
+    def _capture(self, errand: Capture, tell: Callable[[Event], None], is_wanted: IsWanted) -> Event:
         try:
-            self.camera.prepare()
-            frames = [self.camera.grab()]
-            while len(frames) < wanted:
-                if is_enrolment:
-                    tell(Pictured(errand.ticket, len(frames)))
-                self.around.sleep(interval_s)
-                frames.append(self.camera.grab())
+            taken: Event = Capturer(self.camera, self.capture, self.guide, self.around).take(errand, tell, is_wanted)
         except CameraFault as error:
             self.health.camera_fault = str(error)
             _log().error("camera_fault", device=error.device, problem=error.problem, advice=error.advice)
             return CameraFailed(errand.ticket)
+        except PicturesUnfit as error:
+            _log().warning("pictures_unfit", hint=error.hint)
+            taken = Unfit(errand.ticket, error.hint, f"{HINTS[error.hint]}.")
         self.health.camera_fault = None
-        return Captured(errand.ticket, tuple(frames))
+        return taken
 
     def _submit(self, errand: Submit) -> Event:
         try:
@@ -161,6 +166,7 @@ class Errands:
             "change_id": errand.change_id,
             "frames": errand.frames,
             "new_frames": errand.frames,
+            "marks": errand.marks,
         }
         return model.model_validate({name: members[name] for name in model.model_fields})
 

@@ -13,9 +13,12 @@ KioskAgentError
 │       └── ReplyLost            a submission may have arrived, its answer did not
 ├── AssertionRefused             a granted login whose proof does not hold; the door stays shut
 ├── CameraFault                  a camera gives no picture; carries the device and what to do
+├── PicturesUnfit                no picture of a person can be judged; carries the hint
+├── NobodyWaits                  the person for whom pictures were taken has left
 └── KeypadFault                  a keypad cannot be read
 """
 
+from auth_contract.actions import CaptureHint
 from auth_contract.messages import ErrorReply
 
 
@@ -87,6 +90,18 @@ class CameraFault(KioskAgentError):
         self.device = device
         self.problem = problem
         self.advice = advice
+
+
+class PicturesUnfit(KioskAgentError):
+    """In all the time that there is, no picture was had that the server could judge."""
+
+    def __init__(self, hint: CaptureHint) -> None:
+        super().__init__(f"no picture can be judged: {hint}")
+        self.hint = hint
+
+
+class NobodyWaits(KioskAgentError):
+    """The session for which something is being done has ended."""
 
 
 class KeypadFault(KioskAgentError):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from auth_contract.actions import Action, Need
-from auth_contract.messages import AttemptReply
+from auth_contract.actions import Action, CaptureHint, Need
+from auth_contract.messages import AttemptReply, FrameMark
 
 
 class Step(StrEnum):
@@ -168,10 +168,11 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOpened:
-    """The server opened an attempt."""
+    """The server opened an attempt; its answer came at `at_s` by the monotonic clock."""
 
     ticket: int
     attempt: AttemptReply = field(repr=False)
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +184,31 @@ class Pictured:
 
 
 @dataclass(frozen=True, slots=True)
+class Guided:
+    """Where a recording stands: its part, what is wrong with the last picture, the seconds left for a movement."""
+
+    ticket: int
+    part: int
+    hint: CaptureHint | None = None
+    seconds_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
-    """The camera gave its pictures, JPEG."""
+    """The camera gave its pictures, JPEG; a recording with movements has a mark for each."""
 
     ticket: int
     frames: tuple[bytes, ...] = field(repr=False)
+    marks: tuple[FrameMark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """No picture could be had that the server could judge; nothing is sent."""
+
+    ticket: int
+    hint: CaptureHint
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +271,9 @@ Event = (
     | TimedOut
     | AttemptOpened
     | Pictured
+    | Guided
     | Captured
+    | Unfit
     | CameraFailed
     | Granted
     | Changed

@@ -102,7 +102,9 @@ _ENTRY: Final[dict[type, Rule]] = {
 
 _LOOKING: Final[dict[type, Rule]] = {
     e.AttemptOpened: answering.capture,  # takes the pictures
+    e.Guided: answering.guide,
     e.Captured: answering.submit_pictures,  # -> CHECKING
+    e.Unfit: answering.refuse_pictures,  # -> CAPTURE_AGAIN, or DENIED after the last round
     e.CameraFailed: answering.camera_failed,  # -> DENIED
     e.Turned: answering.turn,  # -> DENIED, or OUT_OF_SERVICE where the kiosk itself is refused
     e.Cancelled: _cancel,  # -> ATTRACT

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from auth_contract.actions import Movement
 from auth_contract.fields import KioskId, Mac
-from auth_contract.limits import ENROL_FRAMES_MIN, FRAMES_MAX
+from auth_contract.limits import ENROL_FRAMES_MIN
 from kiosk_agent.errors import SettingsRefused
 
 
@@ -45,7 +46,7 @@ class SessionSettings(_Section):
 
     idle_s: float = Field(default=25.0, ge=5, le=300, description="Without a key press, while typing")
     step_s: float = Field(default=60.0, ge=10, le=600, description="For one entry, however often a key is pressed")
-    face_s: float = Field(default=30.0, ge=5, le=50, description="To open the attempt and take the pictures")
+    face_s: float = Field(default=50.0, ge=5, le=55, description="To open the attempt and take the pictures")
     checking_s: float = Field(default=25.0, ge=5, le=180, description="To wait for the server's decision")
     qr_s: float = Field(default=180.0, ge=30, le=600, description="To scan a QR code and type its first code")
     result_s: float = Field(default=6.0, ge=1, le=60, description="To show a result")
@@ -53,25 +54,42 @@ class SessionSettings(_Section):
     capture_again_s: float = Field(default=4.0, ge=1, le=30, description="To read the hint before the next pictures")
 
 
+_PICTURES_MAX = 8
+"""Of one submission without movements: as many as there are poses to ask for."""
+
+
 class CaptureSettings(_Section):
     """The pictures of one attempt."""
 
-    frames: int = Field(default=3, ge=1, le=FRAMES_MAX, description="Pictures in one submission")
+    models: Path | None = Field(
+        default=None, description="Folder of the face models, by which people are guided; left out: no guidance"
+    )
+    frames: int = Field(default=3, ge=1, le=_PICTURES_MAX, description="Pictures in one submission")
     interval_s: float = Field(default=0.2, ge=0, le=2, description="Between two pictures")
-    enrol_frames: int = Field(default=5, ge=ENROL_FRAMES_MIN, le=FRAMES_MAX, description="Pictures of a new face")
+    enrol_frames: int = Field(default=5, ge=ENROL_FRAMES_MIN, le=_PICTURES_MAX, description="Pictures of a new face")
     enrol_interval_s: float = Field(default=1.5, ge=0, le=5, description="Between two of them, to turn the head")
-    quality: int = Field(default=90, ge=50, le=100, description="JPEG quality; lowered where 1 MiB would be passed")
+    quality: int = Field(default=90, ge=50, le=100, description="JPEG quality; lowered where a message would be full")
+    patience_s: float = Field(default=12.0, ge=1, le=30, description="For pictures that can be judged, when guided")
+    movement_s: float = Field(default=6.0, ge=2, le=10, description="For one movement, when guided")
+    movement_interval_s: float = Field(default=0.125, ge=0.04, le=0.5, description="Between two pictures of one")
+
+
+Sources = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...], Field(min_length=1, max_length=1000)
+]
 
 
 class ReplayCamera(_Section):
     """Pictures or a video file instead of a camera; for development only.
 
     An entry is a picture, a folder of pictures (in order of name, read anew for every picture
-    taken), a video, or `fault:` and a sentence, which fails as a camera would.
+    taken), a video, or `fault:` and a sentence, which fails as a camera would. `acts` are shown once each
+    when the movement is asked for: somebody who does what the screen says.
     """
 
     kind: Literal["replay"]
-    sources: tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...] = Field(min_length=1, max_length=1000)
+    sources: Sources
+    acts: dict[Movement, Sources] = Field(default_factory=dict, description="Sources for movements, by their names")
     loop: bool = Field(default=True, description="Begin again after the last picture; else it fails there")
     fps: float = Field(default=0.0, ge=0, le=120, description="Pace as a camera would; 0 gives pictures at once")
 

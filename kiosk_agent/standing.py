@@ -5,7 +5,7 @@ Pure. Whatever was held ends with `rest` or `end`, which begin from an empty ses
 
 from dataclasses import dataclass, field, replace
 
-from auth_contract.actions import Action
+from auth_contract.actions import Action, CaptureHint
 from auth_contract.messages import AttemptReply
 from kiosk_agent.effects import Effect, Report
 from kiosk_agent.events import Entries, NewSecret, Outcome, Step
@@ -18,7 +18,9 @@ class Session:
 
     `secret` is a new TOTP secret that waits for its first code, `is_spelt` whether it is also shown
     in letters, `extensions` how often more time was asked for. `pictures` counts those of an
-    enrolment. `problem` says what was wrong with the last entry, never repeating a secret.
+    enrolment. `part` is that of the recording under way, `hint` what is wrong with its last picture,
+    `seconds_left` what is left for its movement. `problem` says what was wrong with the last entry,
+    never repeating a secret.
     """
 
     step: Step = Step.ATTRACT
@@ -32,6 +34,9 @@ class Session:
     tries: int = 0
     captures: int = 0
     pictures: int = 0
+    part: int = 0
+    hint: CaptureHint | None = None
+    seconds_left: int | None = None
     problem: str = ""
     outcome: Outcome | None = None
 

@@ -4,8 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from auth_contract.actions import Movement
 from kiosk_agent.registry import load_backend
 from kiosk_agent.settings import OpencvCamera, ReplayCamera
+
+Image = npt.NDArray[np.uint8]
+"""One picture, BGR, rows first."""
 
 
 class Camera(Protocol):
@@ -14,8 +21,11 @@ class Camera(Protocol):
     def prepare(self) -> None:
         """Get ready for the pictures of one person; raises CameraFault."""
 
-    def grab(self) -> bytes:
-        """Return a JPEG of at most 1 MiB and 1280x960 pixels; raises CameraFault."""
+    def grab(self) -> Image:
+        """Return the next picture; raises CameraFault."""
+
+    def follow(self, movement: Movement | None) -> None:
+        """Take note of what the person is asked to do from now on; None is to look into the camera."""
 
     def close(self) -> None:
         """Let go of the device."""
@@ -25,7 +35,6 @@ class Camera(Protocol):
 class CameraNeeds:
     """What every camera backend is given beside its own settings."""
 
-    quality: int
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
 

@@ -1,39 +1,50 @@
 """One decoded picture to the JPEG that goes to the server."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from auth_contract.limits import FRAME_MAX_BYTES
+from kiosk_agent.camera import Image
 
-Image = npt.NDArray[np.uint8]
 
-WIDTH_MAX: Final = 1280
-HEIGHT_MAX: Final = 960
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a JPEG may be: pixels across and down, bytes, and the quality, 1 to 100, where that is small enough."""
+
+    quality: int
+    width_max: int = 1280
+    height_max: int = 960
+    bytes_max: int = FRAME_MAX_BYTES
+
+
 _QUALITY_MIN: Final = 30
 
 
-def encode_jpeg(image: Image, quality: int) -> bytes:
-    """Return the picture as JPEG, scaled into 1280x960 and never enlarged.
+def encode_jpeg(image: Image, form: Form) -> bytes:
+    """Return the picture as JPEG, scaled to fit the form.
 
-    The quality, 1 to 100, is lowered in steps where the result would be above 1 MiB. Raises
-    ValueError for a picture without pixels or one that no quality makes small enough.
+    The quality is lowered in steps where the result would be too large. Raises ValueError for a
+    picture without pixels or one that no quality makes small enough.
     """
     if image.size == 0:
         raise ValueError("the picture has no pixels")
-    scaled = _fit(image)
-    for step in range(quality, _QUALITY_MIN - 1, -10):
+    scaled = fit(image, form)
+    for step in range(form.quality, _QUALITY_MIN - 1, -10):
         is_encoded, data = cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, step])
-        if is_encoded and len(data) <= FRAME_MAX_BYTES:
+        if is_encoded and len(data) <= form.bytes_max:
             return data.tobytes()
-    raise ValueError("the picture cannot be encoded below 1 MiB")
+    raise ValueError(f"the picture cannot be encoded in {form.bytes_max} bytes")
 
 
-def _fit(image: Image) -> Image:
+def fit(image: Image, form: Form) -> Image:
+    """Return the picture scaled down to the form, never enlarged."""
+    if image.size == 0:
+        return image
     height, width = image.shape[:2]
-    scale = min(1.0, WIDTH_MAX / width, HEIGHT_MAX / height)
+    scale = min(1.0, form.width_max / width, form.height_max / height)
     if scale == 1.0:
         return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

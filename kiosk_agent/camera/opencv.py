@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import cv2
 import numpy as np
 
-from kiosk_agent.camera import CameraNeeds
-from kiosk_agent.camera.jpeg import Image, encode_jpeg
+from auth_contract.actions import Movement
+from kiosk_agent.camera import CameraNeeds, Image
 from kiosk_agent.camera.worker import DriverThread
 from kiosk_agent.errors import CameraFault
 from kiosk_agent.settings import OpencvCamera
@@ -25,11 +25,10 @@ _ADVICE: Final = "check that it is plugged in, that no other program uses it, an
 class OpencvBackend:
     """Reads frames in a thread of its own, so that a wedged driver cannot stop the kiosk."""
 
-    def __init__(self, settings: OpencvCamera, needs: CameraNeeds) -> None:
+    def __init__(self, settings: OpencvCamera, _needs: CameraNeeds) -> None:
         # OpenCV's own warnings would stand between the JSON lines of the log; faults are told by us.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self._settings = settings
-        self._needs = needs
         self._thread = DriverThread("camera")
         self._capture: cv2.VideoCapture | None = None
 
@@ -37,9 +36,12 @@ class OpencvBackend:
         """Open the camera where it is not open, and drop the pictures that the driver kept."""
         self._call(self._open_and_discard)
 
-    def grab(self) -> bytes:
+    def grab(self) -> Image:
         """Return the next picture; raises CameraFault."""
-        return self._call(lambda: encode_jpeg(self._read(), self._needs.quality))
+        return self._call(self._read)
+
+    def follow(self, movement: Movement | None) -> None:
+        """Nothing to do: before a camera there is a person."""
 
     def close(self) -> None:
         """Release the device, unless the driver is stuck in it."""
@@ -54,7 +56,7 @@ class OpencvBackend:
         except TimeoutError:
             problem = f"gave no answer in {self._settings.read_timeout_s} s"
             raise self._fault(problem, "unplug it and plug it in again, or restart the kiosk") from None
-        except (cv2.error, ValueError) as error:
+        except cv2.error as error:
             raise self._fault(f"gave no usable picture: {str(error)[:100]}") from error
 
     def _open_and_discard(self) -> None:

@@ -2,17 +2,19 @@
 
 It behaves like a camera: it can be paced, it runs out, it fails where its list says so, and
 `show` puts other pictures before it while the agent runs. A folder is read anew for every picture,
-so exchanging the files in it does the same from outside.
+so exchanging the files in it does the same from outside. What `acts` has for a movement is shown once
+when the person is asked for it, to its end, as a person does not stop half-way when the next thing is asked.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from kiosk_agent.camera import CameraNeeds
-from kiosk_agent.camera.jpeg import Image, encode_jpeg
+from auth_contract.actions import Movement
+from kiosk_agent.camera import CameraNeeds, Image
 from kiosk_agent.errors import CameraFault
 from kiosk_agent.settings import ReplayCamera
 
@@ -32,23 +34,33 @@ class ReplayBackend:
     def show(self, sources: tuple[str, ...]) -> None:
         """Put other sources before the camera, from the next picture on."""
         self._images: Iterator[Image] = _Round(sources, is_endless=self._settings.loop)
+        self._acts: deque[Iterator[Image]] = deque()
 
     def prepare(self) -> None:
-        """Nothing to get ready: files do not go stale."""
+        """Nobody is in the midst of an act; files do not go stale."""
+        self._acts.clear()
 
-    def grab(self) -> bytes:
+    def grab(self) -> Image:
         """Return the next picture, not before its time where `fps` is set; raises CameraFault."""
         self._pace()
+        while self._acts:
+            if (image := next(self._acts[0], None)) is not None:
+                return image
+            self._acts.popleft()
         try:
-            return encode_jpeg(next(self._images), self._needs.quality)
+            return next(self._images)
         except StopIteration:
             raise CameraFault("replay", "no picture is left", "give more sources or set loop = true") from None
-        except ValueError as error:
-            raise CameraFault("replay", str(error), "look at the file") from error
+
+    def follow(self, movement: Movement | None) -> None:
+        """Show what there is of this movement, after what is being shown."""
+        if movement is not None and movement in self._settings.acts:
+            self._acts.append(_Round(self._settings.acts[movement], is_endless=False))
 
     def close(self) -> None:
         """Let go of a video that is being read."""
         self._images = iter(())
+        self._acts.clear()
 
     def _pace(self) -> None:
         if not self._settings.fps:

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from auth_contract.actions import Action, Need
 from auth_contract.limits import ADMIN_SECRET_CHARS, TICKET_CHARS
 from kiosk_agent.events import Ending, Outcome, Step, Waits
-from kiosk_agent.flows import FIELDS, MENUS
+from kiosk_agent.flows import FIELDS, MENUS, PICTURES
+from kiosk_agent.hints import HINTS
 from kiosk_agent.screen import words
 from kiosk_agent.session import CAPTURES_MAX, Session
 
@@ -59,6 +60,8 @@ def view(
     seconds_left = ceil(left_s) if left_s is not None and session.step in _SHOWS_SECONDS else None
     if session.outcome is not None:
         return _outcome_view(session, session.outcome, _Frame(seconds_left, notice, local))
+    if session.step in PICTURES:
+        return _capture_view(session, notice)
     said = words.STEPS_OF.get((session.step, session.action), words.STEPS[session.step])
     return View(
         title=said.title,
@@ -79,8 +82,28 @@ def view(
 def _lines(session: Session, said: words.Words) -> tuple[str, ...]:
     if session.step in MENUS:
         return tuple(f"{place}  {words.OPTIONS[option]}" for place, option in enumerate(MENUS[session.step], 1))
+    return tuple(line.format(name=neutral(session.entries.name)) for line in said.lines)
+
+
+def _capture_view(session: Session, notice: str) -> View:
+    """Before the camera: what to do now, and what is wrong with the picture that was just seen."""
+    said = words.STEPS[session.step]
     pose = words.POSES[session.pictures % len(words.POSES)]
-    return tuple(line.format(name=neutral(session.entries.name), pose=pose) for line in said.lines)
+    title, lines = said.title, tuple(line.format(pose=pose) for line in said.lines)
+    movements = session.attempt.movements if session.attempt is not None else ()
+    count = len(movements)
+    if movements and session.part == 0:
+        follow = words.MOVEMENTS_FOLLOW if count > 1 else words.MOVEMENT_FOLLOWS
+        title, lines = words.STEPS[Step.FACE].title, (*words.STEPS[Step.FACE].lines, follow.format(count=count))
+    elif movements and session.part <= count:
+        asked = words.MOVEMENTS[movements[session.part - 1]]
+        counted = words.MOVEMENT_COUNT.format(number=session.part, count=count)
+        title, lines = asked.title, (*asked.lines, counted)
+    elif movements:
+        title, lines = words.LOOK_BACK.title, words.LOOK_BACK.lines
+    problem = HINTS[session.hint] if session.hint is not None else ""
+    subject = words.SUBJECTS.get(session.action, "")
+    return View(title, lines, "busy", None, problem, session.seconds_left, said.keys, notice, subject)
 
 
 def _entry(session: Session) -> str | None:

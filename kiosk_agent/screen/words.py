@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from auth_contract.actions import Action
+from auth_contract.actions import Action, Movement
 from kiosk_agent.events import Ending, Step
 
 TYPING_KEYS: Final = "Enter: next   Backspace: correct   Esc: cancel"
@@ -101,6 +101,22 @@ STEPS_OF: Final[Mapping[tuple[Step, Action], Words]] = MappingProxyType(
         (Step.NAME, Action.APPROVE): Words("Your own name", ("Type your own name, supervisor, then Enter.",)),
     }
 )
+
+MOVEMENTS: Final[Mapping[Movement, Words]] = MappingProxyType(
+    {
+        Movement.TURN_LEFT: Words("<---  Turn your head to the left", ("To your own left.",)),
+        Movement.TURN_RIGHT: Words("--->  Turn your head to the right", ("To your own right.",)),
+        Movement.LOOK_UP: Words("/|\\  Look up", ("Raise your chin.",)),
+        Movement.BLINK: Words(">-<  Shut your eyes for a moment", ("Then open them again.",)),
+        Movement.COME_CLOSER: Words(">o<  Come closer to the camera", ("By a hand's width.",)),
+    }
+)
+"""What is shown for each movement: an arrow or a figure and the same in words."""
+
+MOVEMENT_COUNT: Final = "Movement {number} of {count}."
+MOVEMENT_FOLLOWS: Final = "Then {count} movement is asked for."
+MOVEMENTS_FOLLOW: Final = "Then {count} movements are asked for, one after the other."
+LOOK_BACK: Final = Words("Look at the camera again", ("Hold still: these are the last pictures.",))
 
 POSES: Final = (
     "Look straight into it.",

@@ -219,9 +219,10 @@ class FakeAuthServer:
         return Reply(**fields)
 
     @staticmethod
-    def attempt() -> Reply:
+    def attempt(*movements: str) -> Reply:
         expires_at = (NOW + timedelta(seconds=60)).isoformat()
-        return Reply(body={"attempt_id": ATTEMPT_ID, "nonce": NONCE, "expires_at": expires_at})
+        body = {"attempt_id": ATTEMPT_ID, "nonce": NONCE, "expires_at": expires_at, "movements": movements}
+        return Reply(body=body)
 
     @staticmethod
     def refusal(reason: str, status: int = 403, **more: object) -> Reply:

@@ -9,14 +9,16 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 
+import numpy as np
 import pytest
 
-from auth_contract.actions import Action
+from auth_contract.actions import Action, Movement
 from auth_contract.paths import SUBMISSION
 from kiosk_agent.agent import Agent
 from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
 from kiosk_agent.events import Begun, Cancelled, Ending, Entered, Entries, Erased, ServiceDown, ServiceUp, Step, Typed
+from tests.kiosk_agent.people import Person
 
 NONCE = "N" * 22
 LINES = (
@@ -320,15 +322,18 @@ def test_an_unforeseen_fault_ends_one_session_and_not_the_kiosk(site, server, ca
     assert "Secret-Pass" not in out.out + out.err
 
 
-def test_a_server_that_went_away_before_the_submission_is_told_as_unreachable(site, server, picture) -> None:
+def test_a_server_that_went_away_before_the_submission_is_told_as_unreachable(site, server) -> None:
     class LastPicture:
         """The server goes while the person looks at the camera."""
 
         def prepare(self) -> None:
             server.close()
 
-        def grab(self) -> bytes:
-            return picture
+        def grab(self):
+            return np.zeros((48, 64, 3), np.uint8)
+
+        def follow(self, movement) -> None:
+            pass
 
         def close(self) -> None:
             pass
@@ -349,6 +354,77 @@ def test_sessions_follow_one_another(site, server, clock) -> None:
         kiosk.agent.turn()
     assert server.signature_faults == []
     kiosk.services.close()
+
+
+# --- a recording with movements
+
+
+@pytest.fixture
+def recorded(site, server):
+    """A kiosk whose server asks for movements, with somebody before its camera who does them."""
+    server.answer("/v1/attempts", server.attempt("turn_left", "blink"))
+
+    def make(person=None, *, lines=LINES, **changes):
+        person = person or Person()
+        kiosk = site(lines=lines, camera_object=person, **changes)
+        errands = replace(kiosk.services.errands, guide=person)
+        kiosk.services = replace(kiosk.services, errands=errands)
+        kiosk.agent._services = kiosk.services
+        return kiosk
+
+    return make
+
+
+def test_a_login_with_movements_through_the_whole_kiosk(recorded, server) -> None:
+    kiosk = recorded()
+    assert kiosk.once().ending is Ending.GRANTED
+    assert kiosk.screen.titles[3:-1] == [
+        "Look at the camera",
+        "<---  Turn your head to the left",
+        ">-<  Shut your eyes for a moment",
+        "Look at the camera again",
+        "One moment",
+    ]
+    assert server.at("/v1/attempts")[0].json == {"action": "login", "username": "alice"}
+    sent = server.at("/v1/login")[0].json
+    parts = [mark["part"] for mark in sent["marks"]]
+    assert (len(parts), set(parts)) == (len(sent["frames"]), {0, 1, 2, 3})
+    assert server.contract_faults == []
+
+
+def test_movements_that_the_server_did_not_see_are_asked_for_anew(recorded, server) -> None:
+    server.answer("/v1/login", server.refusal("capture_again", capture_hint="movement"), server.grant())
+    kiosk = recorded()
+    assert kiosk.once().ending is Ending.GRANTED
+    assert kiosk.screen.titles.count("<---  Turn your head to the left") == 2
+    first, second = (request.json["marks"] for request in server.at("/v1/login"))
+    assert second[0]["at_ms"] == first[0]["at_ms"], "timed from its own attempt"
+
+
+def test_pictures_that_cannot_be_judged_are_not_sent(recorded, server) -> None:
+    kiosk = recorded(Person(at_rest=lambda _number: None))
+    outcome = kiosk.once()
+    assert (outcome.ending, outcome.message) == (Ending.CAPTURE_AGAIN, "No face is seen. Look into the camera.")
+    assert kiosk.screen.problems[0] == "No face is seen. Look into the camera"
+    assert (len(server.at("/v1/attempts")), server.at("/v1/login")) == (3, []), "three rounds, and nothing was sent"
+    assert not kiosk.agent.session.has_secret
+
+
+def test_a_cancelled_recording_lets_go_of_the_camera_before_the_next_person(recorded, server) -> None:
+    """In the middle of the first movement; what was taken is sent nowhere."""
+    person = Person(refuses=frozenset(Movement))
+    kiosk = recorded(person)
+    looks = person.look
+
+    def look_and_cancel(picture):
+        if len(person.shown) == 6:
+            kiosk.agent.handle(Cancelled())
+        return looks(picture)
+
+    person.look = look_and_cancel
+    assert kiosk.once().ending is Ending.CANCELLED
+    assert len(person.shown) == 6
+    assert server.at("/v1/login") == []
 
 
 # --- all other actions, from the menu to what is done
@@ -461,6 +537,7 @@ def test_each_action_through_the_whole_kiosk(action, run_session, server) -> Non
     sent = server.at(path)[0].json
     frames = {name: len(sent[name]) for name in ("frames", "new_frames") if name in sent}
     envelope = {"attempt_id": "A" * 22, "username": "alice", "mac": "00:1b:21:0a:0b:0c"}
+    envelope |= {"marks": []} if frames else {}
     assert sent | frames == SENT[action] | envelope | {"client_ts_utc": sent["client_ts_utc"]}
     if has_secret:
         confirmation = server.at("/v1/confirm")[0].json
@@ -583,7 +660,7 @@ def test_enrolment_pictures_are_taken_slowly_and_asked_for_anew(run_session, ser
     server.answer("/v1/recover/face", again, server.change())
     kiosk, outcome = run_session(Action.RECOVER_FACE, capture={"enrol_frames": 3, "enrol_interval_s": 1.0})
     assert outcome.ending is Ending.CHANGED
-    assert clock.slept == [1.0] * 4, "two waits between three pictures, twice"
+    assert sum(clock.slept) == 4.0, "two waits of a second between three pictures, twice"
     assert [len(request.json["new_frames"]) for request in server.at("/v1/recover/face")] == [3, 3]
     assert kiosk.screen.titles[-4:] == ["Once more, please", "Look at the camera", "One moment", "New face in force"]
 

@@ -8,7 +8,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests.exceptions import InvalidSchema
 
 from auth_contract.actions import Action, Reason
-from auth_contract.messages import SUBMISSIONS, ChangeReply, HeartbeatRequest, LoginRequest, SubmissionRequest
+from auth_contract.messages import (
+    SUBMISSIONS,
+    ChangeReply,
+    FrameMark,
+    HeartbeatRequest,
+    LoginRequest,
+    SubmissionRequest,
+)
 from auth_contract.paths import SUBMISSION
 from kiosk_agent.client import REPLY_MAX_BYTES, AuthClient, Surroundings
 from kiosk_agent.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
@@ -52,6 +59,7 @@ def submission_of(action: Action, picture: bytes, clock) -> SubmissionRequest:
         "change_id": "C" * 22,
         "frames": (picture,) * 3,
         "new_frames": (picture,) * 3,
+        "marks": tuple(FrameMark(at_ms=100 * part, part=part) for part in range(3)),
     }
     model = SUBMISSIONS[action]
     return model.model_validate({name: members[name] for name in model.model_fields})

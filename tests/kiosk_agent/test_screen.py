@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_contract.actions import Action, Need
+from auth_contract.actions import Action, CaptureHint, Movement, Need
+from auth_contract.messages import AttemptReply
 from demo.terminal import Terminal as Display
 from kiosk_agent.events import Ending, Entries, NewSecret, Outcome, Step, Waits
+from kiosk_agent.hints import HINTS
 from kiosk_agent.screen import words
 from kiosk_agent.screen.qr import qr_lines, smallest
 from kiosk_agent.screen.terminal import TerminalBackend
@@ -227,6 +229,77 @@ def test_an_enrolment_asks_for_another_pose_before_each_picture() -> None:
         "Now a little to the right.",
     ]
     assert all(one != other for one, other in pairwise(said_before))
+
+
+# --- before the camera
+
+
+MOVEMENT_PAGE = """\
+4Auth                                                   4 s left
+----------------------------------------------------------------
+
+\x1b[1;33m  <---  Turn your head to the left\x1b[0m
+
+  To your own left.
+  Movement 2 of 3.
+
+  ! It is too dark. Face the light
+
+----------------------------------------------------------------
+  Esc: cancel
+"""
+
+
+def recording(part: int, *movements: Movement, step: Step = Step.FACE, hint: CaptureHint | None = None) -> Session:
+    """A session in this part of a recording of movements."""
+    attempt = AttemptReply(attempt_id="A" * 22, nonce="N" * 22, expires_at=AT, movements=movements)
+    return Session(step, 1, attempt=attempt, part=part, hint=hint, seconds_left=4 if hint else None)
+
+
+def test_a_movement_word_for_word() -> None:
+    asked = (Movement.BLINK, Movement.TURN_LEFT, Movement.LOOK_UP)
+    assert painted(view(recording(2, *asked, hint=CaptureHint.TOO_DARK))) == "\x1b[2J\x1b[3J\x1b[H" + MOVEMENT_PAGE
+
+
+@pytest.mark.parametrize("step", [Step.FACE, Step.ENROL])
+def test_a_recording_is_announced_led_through_and_ended(step) -> None:
+    parts = [view(recording(part, Movement.TURN_LEFT, Movement.BLINK, step=step)) for part in range(4)]
+    assert [shown.title for shown in parts] == [
+        "Look at the camera",
+        "<---  Turn your head to the left",
+        ">-<  Shut your eyes for a moment",
+        "Look at the camera again",
+    ]
+    assert [line for shown in parts for line in shown.lines if "ovement" in line] == [
+        "Then 2 movements are asked for, one after the other.",
+        "Movement 1 of 2.",
+        "Movement 2 of 2.",
+    ]
+    assert {shown.keys for shown in parts} == {"Esc: cancel"}
+
+
+def test_each_movement_is_a_figure_and_words_and_no_two_are_alike() -> None:
+    titles = [view(recording(1, movement)).title for movement in Movement]
+    assert len(set(titles)) == len(Movement)
+    for title in titles:
+        figure, _, text = title.partition("  ")
+        assert figure and text[0].isupper() and len(title) < 64
+
+
+@pytest.mark.parametrize("step", [Step.FACE, Step.ENROL])
+@pytest.mark.parametrize("hint", CaptureHint)
+def test_each_hint_is_told_in_words_while_the_person_stands_there(step, hint) -> None:
+    shown = view(recording(0, step=step, hint=hint))
+    assert shown.problem == HINTS[hint]
+    assert f"    {HINTS[hint]}\n" in said(shown), "on a screen without colours as well"
+    assert len(set(HINTS.values())) == len(CaptureHint)
+
+
+def test_one_movement_is_announced_as_one() -> None:
+    assert "Then 1 movement is asked for." in view(recording(0, Movement.BLINK)).lines
+
+
+# --- waiting and done
 
 
 AT = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_contract.actions import Action, Need
+from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.limits import CONFIRM_TRIES
-from auth_contract.messages import SUBMISSIONS, AttemptReply
+from auth_contract.messages import SUBMISSIONS, AttemptReply, FrameMark
 from kiosk_agent import events as e
 from kiosk_agent.effects import Capture, OpenAttempt, OpenDoor, Report, Submit
 from kiosk_agent.events import Ending, Entries, Event, Outcome, Step
@@ -75,7 +75,9 @@ TYPING = [(e.Typed("1"), None), (e.Erased(), None), (e.Cleared(), None)]
 LEAVING = [(e.Cancelled(), Step.ATTRACT), (e.TimedOut(), Step.TIMED_OUT)]
 LOOKING = [
     (e.AttemptOpened(7, ATTEMPT), None),
+    (e.Guided(7, 1, CaptureHint.TOO_DARK, 4), None),
     (e.Captured(7, (b"jpeg",) * 3), Step.CHECKING),
+    (e.Unfit(7, CaptureHint.TOO_DARK, "Too dark."), Step.CAPTURE_AGAIN),
     (e.CameraFailed(7), Step.DENIED),
     (turned(Ending.UNAVAILABLE), Step.DENIED),
     (turned(Ending.KIOSK_REFUSED), Step.OUT_OF_SERVICE),
@@ -274,8 +276,8 @@ def test_the_flows_and_the_contract_agree() -> None:
         Step.NEW_PASSWORD: {"new_password"},
         Step.REPEAT: set(),
         Step.CODE: {"totp"},
-        Step.FACE: {"frames"},
-        Step.ENROL: {"new_frames"},
+        Step.FACE: {"frames", "marks"},
+        Step.ENROL: {"new_frames", "marks"},
         Step.QR: {"new_totp", "change_id", "username"},
     }
     assert set(FLOWS) == set(SUBMISSIONS)
@@ -301,7 +303,7 @@ def test_a_whole_login_asks_for_each_effect_once_and_in_order() -> None:
         seen += effects
     granted = Outcome(Ending.GRANTED, "Hello.", "alice", None, PROOF)
     assert seen == [
-        OpenAttempt(ticket, Action.LOGIN),
+        OpenAttempt(ticket, Action.LOGIN, "alice"),
         Capture(ticket),
         Submit(ticket, Action.LOGIN, ATTEMPT, ENTERED[Action.LOGIN], (b"jpeg",)),
         OpenDoor(PROOF),
@@ -348,9 +350,9 @@ def test_a_new_secret_is_confirmed_by_a_code_through_an_attempt_of_its_own(actio
     session, effects = play(session, e.Changed(0, "Scan it.", e.Waits((Need.CODE,), WAITS.expires_at), SECRET))
     assert (session.step, session.secret, session.entries, effects) == (Step.QR, SECRET, NAMED, [])
     session, effects = play(session, *map(e.Typed, "123456"), e.Entered())
-    assert (session.step, effects) == (Step.SENDING, [OpenAttempt(7, Action.CONFIRM)])
+    assert (session.step, effects) == (Step.SENDING, [OpenAttempt(7, Action.CONFIRM, "alice")])
     session, submission = submitted(session)
-    assert submission == Submit(7, Action.CONFIRM, ATTEMPT, replace(NAMED, code="123456"), (), SECRET.change_id)
+    assert submission == Submit(7, Action.CONFIRM, ATTEMPT, replace(NAMED, code="123456"), change_id=SECRET.change_id)
     session, _ = play(session, e.Changed(0, "Done."))
     assert (session.step, session.has_secret) == (Step.DONE, False)
     assert session.outcome is not None and session.outcome.action is action, "worded by what was asked for"
@@ -421,7 +423,7 @@ def test_a_name_that_is_taken_is_asked_for_again_and_nothing_else() -> None:
     assert (after.step, after.problem) == (Step.NAME, problem)
     assert after.entries == replace(before.entries, name="")
     after, effects = play(after, *map(e.Typed, "alina"), e.Entered())
-    assert (after.step, effects) == (Step.ENROL, [OpenAttempt(7, Action.REGISTER)])
+    assert (after.step, effects) == (Step.ENROL, [OpenAttempt(7, Action.REGISTER, "alina")])
     assert after.entries == replace(before.entries, name="alina")
 
 
@@ -550,11 +552,38 @@ def test_pictures_are_taken_again_a_limited_number_of_times() -> None:
     assert session.outcome is not None and session.outcome.ending is Ending.CAPTURE_AGAIN
 
 
+def test_pictures_that_the_kiosk_itself_turns_down_count_as_a_round() -> None:
+    """Else a person who went away would leave password and code in a kiosk that waits for a face for ever."""
+    session = AT[Step.FACE]
+    for rounds in range(1, CAPTURES_MAX + 1):
+        session, effects = advance(session, e.Unfit(7, CaptureHint.NO_FACE, "No face is seen."))
+        assert not any(isinstance(effect, Submit) for effect in effects)
+        if rounds < CAPTURES_MAX:
+            assert (session.step, session.has_secret) == (Step.CAPTURE_AGAIN, True)
+            session, _ = advance(session, e.TimedOut())
+            session, _ = advance(session, e.AttemptOpened(7, ATTEMPT))
+    assert (session.step, session.has_secret) == (Step.DENIED, False)
+
+
+def test_movements_are_recorded_shown_one_by_one_and_sent_with_their_marks() -> None:
+    asked = ATTEMPT.model_copy(update={"movements": (Movement.BLINK, Movement.TURN_LEFT)})
+    marks = tuple(FrameMark(at_ms=place, part=place) for place in range(4))
+    session, effects = advance(replace(AT[Step.FACE], attempt=None), e.AttemptOpened(7, asked, 12.5))
+    assert effects == (Capture(7, False, (Movement.BLINK, Movement.TURN_LEFT), 12.5),)
+    session, _ = advance(session, e.Guided(7, 2, CaptureHint.TOO_DARK, 5))
+    assert (session.part, session.hint, session.seconds_left) == (2, CaptureHint.TOO_DARK, 5)
+    after, (submission,) = advance(session, e.Captured(7, (b"jpeg",) * 4, marks))
+    assert isinstance(submission, Submit)
+    assert (after.step, submission.marks, len(submission.frames)) == (Step.CHECKING, marks, 4)
+    again, _ = play(after, turned(Ending.CAPTURE_AGAIN), e.Entered())
+    assert (again.part, again.hint, again.seconds_left) == (0, None, None), "from the beginning"
+
+
 def test_an_enrolment_that_cannot_be_used_is_taken_again_from_its_first_picture() -> None:
     session = replace(REGISTER, step=Step.CHECKING, captures=1, pictures=4)
     session, effects = play(session, turned(Ending.CAPTURE_AGAIN), e.Entered())
     assert (session.step, session.pictures) == (Step.ENROL, 0)
-    assert effects == [OpenAttempt(7, Action.REGISTER)]
+    assert effects == [OpenAttempt(7, Action.REGISTER, "alice")]
 
 
 def test_an_action_without_pictures_takes_none_whatever_the_server_says() -> None:
@@ -595,7 +624,9 @@ EVENTS = st.one_of(
     st.builds(e.Begun, st.sampled_from([action for action in Action if action is not Action.CONFIRM])),
     st.builds(e.AttemptOpened, TICKETS, st.just(ATTEMPT)),
     st.builds(e.Pictured, TICKETS, st.integers(1, 8)),
+    st.builds(e.Guided, TICKETS, st.integers(0, 5), st.sampled_from([None, *CaptureHint]), st.sampled_from([None, 3])),
     st.builds(e.Captured, TICKETS, st.just((b"jpeg",))),
+    st.builds(e.Unfit, TICKETS, st.sampled_from(CaptureHint), st.just("Too dark.")),
     st.builds(e.CameraFailed, TICKETS),
     st.builds(e.Granted, TICKETS, st.just(PROOF), st.just("Welcome.")),
     st.builds(
@@ -652,7 +683,7 @@ def test_events_and_effects_show_no_secret() -> None:
             AT[Step.CODE],
             GRANTED,
             e.Captured(1, (b"jpegjpeg",)),
-            Submit(1, Action.REGISTER, ATTEMPT, FULL, (b"jpegjpeg",), SECRET.change_id),
+            Submit(1, Action.REGISTER, ATTEMPT, FULL, (b"jpegjpeg",), change_id=SECRET.change_id),
             e.Changed(1, "Scan it.", WAITS, SECRET),
             AT[Step.QR],
             CHECKING_CHANGE,
