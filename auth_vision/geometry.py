@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-CHIP_SIZE: Final = 112
-"""Side of an aligned face, in pixels."""
+FACE_SIZE: Final = 112
+"""Side of ArcFace's aligned face, in pixels."""
+
+CHIP_SIZE: Final = 128
+"""Side of an aligned face with a rim of what stands around it, so that it can be seen again a little smaller."""
 
 REFERENCE_POINTS: Final[Points] = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""Where ArcFace's training put the eyes, nose tip and mouth corners in a 112x112 chip, left of the picture first."""
+"""Where ArcFace's training put the eyes, nose tip and mouth corners in its 112x112 pixels, left first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,22 @@ def similarity(source: Points, target: Points) -> Points:
     return np.hstack([rotation, (target_mean - rotation @ source_mean)[:, None]])
 
 
-def align(picture: Picture, points: Points, *, scale: float = 1.0) -> Picture:
-    """Return the face as a chip of `CHIP_SIZE`, its five points as near as can be to ArcFace's.
-
-    With a `scale` below 1 the face is that much smaller in the chip, and more stands around it.
-    """
-    centre = CHIP_SIZE / 2
-    matrix = similarity(points, (REFERENCE_POINTS - centre) * scale + centre)
+def align(picture: Picture, points: Points) -> Picture:
+    """Return the face as a chip of `CHIP_SIZE`, its five points as near as can be to ArcFace's in its middle."""
+    matrix = similarity(points, REFERENCE_POINTS + (CHIP_SIZE - FACE_SIZE) / 2)
     return np.asarray(cv2.warpAffine(picture, matrix, (CHIP_SIZE, CHIP_SIZE), flags=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def middle(chip: NDArray[Any], side: int = FACE_SIZE) -> NDArray[Any]:
+    """Return the middle of an aligned face, `side` x `side`, at most `CHIP_SIZE`."""
+    rim = (chip.shape[0] - side) // 2
+    return chip[rim : rim + side, rim : rim + side]
+
+
+def with_rim(face: Picture) -> Picture:
+    """Return a chip of an aligned face of which only ArcFace's 112 pixels are left; its border is repeated."""
+    rim = (CHIP_SIZE - FACE_SIZE) // 2
+    return np.asarray(cv2.copyMakeBorder(face, rim, rim, rim, rim, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 def channels_first(picture: NDArray[Any], *, mean: float, deviation: float) -> NDArray[np.float32]:

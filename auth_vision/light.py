@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from auth_vision.geometry import Picture
+from auth_vision.geometry import Picture, middle
 
 FLAT_DEVIATION: Final = 8
 """Standard deviation of grey below which the detail seen is rounding; the least of any LFW face is 13."""
@@ -31,4 +31,4 @@ def detail(chip: Picture) -> float:
 
 def _middle(chip: Picture) -> Picture:
     """The face without hair and background, grey."""
-    return np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)[20:100, 16:96]
+    return np.asarray(cv2.cvtColor(middle(chip), cv2.COLOR_BGR2GRAY), dtype=np.uint8)[20:100, 16:96]

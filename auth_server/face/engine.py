@@ -22,11 +22,11 @@ from auth_server.face.glimpse import Glimpse, Portrait
 from auth_server.face.judgement import Rules, fuse, judge, mean_presence, template_of
 from auth_server.face.looker import Looker, Looking
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.pipeline import VIEWS, Embedding, Pipeline, check_names
+from auth_server.face.pipeline import Embedding, Pipeline, check_names
 from auth_server.face.recording import Recording, check_form, recording_of
 from auth_server.face.thresholds import thresholds_of
 from auth_server.settings import FaceSettings
-from auth_vision.geometry import CHIP_SIZE, Box, Picture, crop
+from auth_vision.geometry import CHIP_SIZE, FACE_SIZE, Picture, with_rim
 
 __all__ = ["EnrolledFace", "FaceEngine", "FaceUnusable", "Observation", "Recording", "check"]
 
@@ -35,6 +35,9 @@ RETRY_AFTER_S: Final = 2
 
 WITNESS_MORE: Final = 0.2
 """By how much a turned face may be farther from the frontal ones than these from each other."""
+
+_ENROLLED_SIZES: Final = {(CHIP_SIZE, CHIP_SIZE), (FACE_SIZE, FACE_SIZE)}
+"""Faces that were stored before had no rim."""
 
 
 def check(settings: FaceSettings) -> None:
@@ -77,7 +80,7 @@ class FaceEngine:
         # Also the warm-up: the first pass of a session allocates what later ones reuse.
         blank = np.full((CHIP_SIZE, CHIP_SIZE, 3), 128, np.uint8)
         self._pipeline.faces(blank)
-        self.embedding_size = self._pipeline.embed_chips([blank] * len(VIEWS)).size
+        self.embedding_size = self._pipeline.embed_chip(blank).size
 
     def observe(self, frames: Recording | Sequence[bytes]) -> Observation:
         """Return what a recording shows; frames alone are one in which nothing was asked.
@@ -151,14 +154,16 @@ class FaceEngine:
         Raises ValueError when the PNG is not one that `enrol` made.
         """
         with Image.open(io.BytesIO(picture_png), formats=("PNG",)) as image:
-            if image.size != (CHIP_SIZE, CHIP_SIZE) or image.mode != "RGB":
+            if image.size not in _ENROLLED_SIZES or image.mode != "RGB":
                 raise ValueError(
                     f"an enrolled picture is RGB of {CHIP_SIZE} x {CHIP_SIZE}, "
                     f"this one is {image.mode} of {image.size[0]} x {image.size[1]}"
                 )
             chip = np.ascontiguousarray(np.asarray(image, dtype=np.uint8)[:, :, ::-1])
         with self._place():
-            return template_of(self.model, self._pipeline.embed_chips([chip, _smaller(chip)]))
+            return template_of(
+                self.model, self._pipeline.embed_chip(chip if image.width == CHIP_SIZE else with_rim(chip))
+            )
 
     def _judged(self, looker: Looking, recording: Recording, field: str) -> tuple[list[Glimpse], Observation]:
         check_form(recording)
@@ -184,13 +189,6 @@ class FaceEngine:
 def _odd_one_out(distances: Embedding, limit: float) -> int | None:
     """Return the picture that is farthest from the others when any two are too far apart."""
     return int(distances.sum(axis=1).argmax()) if distances.max() > limit else None
-
-
-def _smaller(chip: Picture) -> Picture:
-    """The second view of a face of which only the aligned chip is left; its border is repeated."""
-    scale = VIEWS[1].scale
-    side = CHIP_SIZE / scale
-    return crop(chip, Box((CHIP_SIZE - side) / 2, (CHIP_SIZE - side) / 2, side, side), CHIP_SIZE)
 
 
 def _png(chip: Picture) -> bytes:

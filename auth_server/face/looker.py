@@ -53,9 +53,8 @@ class Looker:
         if glimpse.look.features is None:
             raise ValueError("a frame without a face has no portrait")
         picture, face = decode_frame(frame, "frames"), glimpse.look.features.face
-        return Portrait(
-            align(picture, face.points), self._pipeline.embed(picture, face), self._pipeline.presence(picture, face)
-        )
+        chip = align(picture, face.points)
+        return Portrait(chip, self._pipeline.embed_chip(chip), self._pipeline.presence(picture, face))
 
     def _each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """Do the work on each item; the first failure, in their order, is raised once none is at work any more."""

@@ -3,12 +3,12 @@
 The models come from DeepFace's `modeling.build_model`, by name, as DeepFace itself obtains them;
 their methods are then called directly. `DeepFace.represent` is not on the path, because it
 cannot align by five points (it turns the eyes level and stretches the box), it detects in a
-picture padded to twice its size, and importing it costs 0.2 s.
+picture padded to twice its size, and importing it costs 0.2 s; of a face that is aligned already
+it makes the same embedding.
 """
 
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from auth_server.errors import ModelsRefused, SettingsRefused
 from auth_server.face import plugins, runtime
 from auth_server.face.calibration import Identity
+from auth_server.face.plugins import unit as unit
 from auth_server.settings import FaceSettings
 from auth_vision import models, quality
 from auth_vision.geometry import Box, Picture, align
@@ -25,22 +26,8 @@ from auth_vision.sight import Sight
 
 Embedding = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One way to see a face before it is embedded: larger or smaller than in ArcFace's chip, or mirrored."""
-
-    scale: float
-    is_mirrored: bool
-
-
-VIEWS: Final = (View(1.0, False), View(0.95, True))
-"""Embedded and averaged. On LFW (600 genuine pairs, FMR 1e-4) 3.2 % were missed; 3.7 % without the second
-view, 3.8 % with a mirror image of the first, 3.0 % with five views, which cost 2.5 times the time."""
-
-ALIGNMENT: Final = "five points, cubic, mirrored at 0.95"
-"""The name of how faces are aligned and embedded; a threshold belongs to it as much as to the model."""
-
+ALIGNMENT: Final = "five points, cubic, 112 and 116 mirrored of 128"
+"""The name of how faces are aligned and seen; a threshold belongs to it as much as to the model."""
 
 FUSION: Final = "mean of unit-length embeddings, at unit length"
 """The name of how the embeddings of several frames become one."""
@@ -65,6 +52,7 @@ class Pipeline:
         self._recogniser = _build("facial_recognition", settings.recogniser, "face.recogniser")
         self._sight: Sight = _build("face_detector", plugins.NAME, "face.detector").sight
         self._presence = _build("spoofing", plugins.NAME, "face.presence") if settings.is_passive else None
+        self._name = settings.recogniser
         self.model = model_name(settings.recogniser)
         # onnxruntime sessions may be shared by threads; of DeepFace's other backends nothing is known.
         self._turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext() if is_ours else threading.RLock()
@@ -82,19 +70,28 @@ class Pipeline:
         return self._sight.look_at(picture, faces)
 
     def embed(self, picture: Picture, face: Face) -> Embedding:
-        """Return the unit-length embedding of a face: the mean over all views of it."""
-        return self.embed_chips([align(picture, face.points, scale=view.scale) for view in VIEWS])
+        """Return the unit-length embedding of a face in a picture."""
+        return self.embed_chip(align(picture, face.points))
 
-    def embed_chips(self, chips: list[Picture]) -> Embedding:
-        """Return the unit-length embedding of one aligned face, a chip for each view, none of them mirrored yet."""
-        seen = [chip[:, ::-1] if view.is_mirrored else chip for chip, view in zip(chips, VIEWS, strict=True)]
-        return unit(np.sum([self._embed_one(np.ascontiguousarray(chip)) for chip in seen], axis=0))
+    def embed_chip(self, chip: Picture) -> Embedding:
+        """Return the unit-length embedding of an aligned face of `CHIP_SIZE`: what is stored gives the same again.
 
-    def _embed_one(self, chip: Picture) -> Embedding:
+        4Auth's recogniser makes its views by itself, so DeepFace's own call gives the same number; for another
+        of DeepFace's they are made here.
+        """
         shape = self._recogniser.input_shape
+        seen = [chip] if isinstance(self._recogniser, plugins.FaceRecogniser) else plugins.views(chip)
         with self._turn:
-            found = self._recogniser.forward(runtime.preprocessing.resize_image(chip, (shape[1], shape[0])))
-        return unit(np.asarray(found, dtype=np.float32).reshape(-1))
+            found = [
+                self._recogniser.forward(runtime.preprocessing.resize_image(view, (shape[1], shape[0])))
+                for view in seen
+            ]
+        return unit(np.sum([unit(np.asarray(one, dtype=np.float32).reshape(-1)) for one in found], axis=0))
+
+    def embed_by_deepface(self, chip: Picture) -> Embedding:
+        """Return what DeepFace's own call makes of an aligned face: the way on which error rates are compared."""
+        (found,) = runtime.represent(chip, model_name=self._name, detector_backend="skip", align=False)
+        return unit(np.asarray(found["embedding"], dtype=np.float32))
 
     def presence(self, picture: Picture, face: Face) -> float | None:
         """Return how probably a person stood before the camera, 0 to 1, or None where it is off."""
@@ -132,14 +129,6 @@ def identity_of(settings: FaceSettings) -> Identity:
 def presence_name() -> str:
     """Return the name of the model that tells a person from a print, which changes with its weights."""
     return f"4auth-{models.LIVENESS.sha256[:8]}"
-
-
-def unit(vector: NDArray[np.floating[Any]]) -> Embedding:
-    """Return the vector at length 1; a zero vector, which no face gives, raises ValueError."""
-    length = float(np.linalg.norm(vector))
-    if not length > 0:
-        raise ValueError("an embedding has no direction")
-    return np.asarray(vector / length, dtype=np.float32)
 
 
 def _confidence(region: Any) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,12 +23,15 @@ from auth_server.face.runtime import (
     set_deepface_home,
 )
 from auth_vision import models
-from auth_vision.geometry import CHIP_SIZE, Box, channels_first, context
+from auth_vision.geometry import CHIP_SIZE, Box, channels_first, context, middle
 from auth_vision.look import Face
 from auth_vision.sessions import load_session, run, softmax
 from auth_vision.sight import Sight
 
 NAME: Final = "4auth"
+
+_SMALLER_SIZE: Final = 116
+"""Of the chip, seen as 112: the face is 3 % smaller than ArcFace's."""
 
 _PRESENCE_SIZE = 128
 _PRESENCE_SCALE = 2.7
@@ -77,8 +81,19 @@ def _region(face: Face) -> LandmarkedRegion:
     )  # fmt: skip
 
 
+def views(chip: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return how an aligned face of `CHIP_SIZE` is seen: ArcFace's part of it, and mirrored a little smaller.
+
+    Both are embedded and averaged. On LFW (600 genuine pairs, FMR 1e-4) 3.0 % were missed; 3.7 % with the
+    first view alone, 3.8 % with its mirror image, 3.0 % with five views, which cost 2.5 times the time.
+    """
+    face = middle(chip)
+    smaller = cv2.resize(middle(chip, _SMALLER_SIZE), face.shape[:2])
+    return [np.ascontiguousarray(face), np.ascontiguousarray(smaller[:, ::-1])]
+
+
 class FaceRecogniser(FacialRecognition):
-    """Turns an aligned face into 512 numbers whose cosine tells people apart."""
+    """Turns an aligned face with its rim into 512 numbers whose cosine tells people apart, at length 1."""
 
     def __init__(self) -> None:
         self.model = load_session(_folder, models.FEATURE)
@@ -89,9 +104,20 @@ class FaceRecogniser(FacialRecognition):
     def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:
         """Return one embedding, or one for each picture of a batch: BGR, floats 0 to 1."""
         batch = img if img.ndim == 4 else img[None]
-        rgb = batch[..., ::-1] * np.float32(255)
-        found = [run(self.model, channels_first(one, mean=127, deviation=128))[0][0].tolist() for one in rgb]
+        found = [self._embed(one[..., ::-1] * np.float32(255)).tolist() for one in batch]
         return found[0] if len(found) == 1 else found
+
+    def _embed(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = [run(self.model, channels_first(view, mean=127, deviation=128))[0][0] for view in views(rgb)]
+        return unit(np.sum([unit(one) for one in seen], axis=0))
+
+
+def unit(vector: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return the vector at length 1; a zero vector, which no face gives, raises ValueError."""
+    length = float(np.linalg.norm(vector))
+    if not length > 0:
+        raise ValueError("an embedding has no direction")
+    return np.asarray(vector / length, dtype=np.float32)
 
 
 class Presence:

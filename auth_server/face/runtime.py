@@ -8,6 +8,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 # DeepFace may import onnxruntime, whose wheel then writes a device id under the home and temporary folders.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -33,6 +37,7 @@ __all__ = [
     "prepare_zoo",
     "preprocessing",
     "refused_at_start",
+    "represent",
     "set_deepface_home",
 ]
 
@@ -58,6 +63,16 @@ def _installed_weights(file_name: str, source_url: object, compress_type: str | 
     if not path.is_file():
         raise ModelsRefused(f"{path} is missing: the server downloads nothing, so put the weights there by hand")
     return str(path)
+
+
+def represent(picture: NDArray[np.uint8], **options: Any) -> list[dict[str, Any]]:
+    """Return what `DeepFace.represent` makes of a BGR picture.
+
+    Its module is imported by the call, as no login needs it and it takes 0.2 s.
+    """
+    from deepface import DeepFace
+
+    return cast(list[dict[str, Any]], DeepFace.represent(picture, **options))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_vision.geometry import REFERENCE_POINTS, Box, align, context, crop, five_points, similarity
+from auth_vision.geometry import (
+    CHIP_SIZE,
+    FACE_SIZE,
+    REFERENCE_POINTS,
+    Box,
+    align,
+    context,
+    crop,
+    five_points,
+    middle,
+    similarity,
+    with_rim,
+)
 
 finite = st.floats(-500, 500)
 
@@ -26,10 +38,28 @@ def test_an_aligned_face_has_its_eyes_where_arcface_had_them() -> None:
     for x, y in points[:2]:
         picture[round(y) - 4 : round(y) + 5, round(x) - 4 : round(x) + 5] = 255
     chip = align(picture, points)
-    assert chip.shape == (112, 112, 3)
+    assert chip.shape == (CHIP_SIZE, CHIP_SIZE, 3)
+    face = middle(chip)
+    assert face.shape == (FACE_SIZE, FACE_SIZE, 3)
     for x, y in REFERENCE_POINTS[:2]:
-        assert chip[round(y), round(x)].min() > 200
-    assert chip[80:].max() == 0
+        assert face[round(y), round(x)].min() > 200
+    assert face[80:].max() == 0
+
+
+def test_an_aligned_face_holds_what_stands_around_it() -> None:
+    picture = np.random.default_rng(5).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    chip = align(picture, REFERENCE_POINTS + np.array([100, 100]))
+    assert (chip == picture[92:220, 92:220]).all()
+    assert (middle(chip) == picture[100:212, 100:212]).all()
+    assert (middle(chip, 120) == picture[96:216, 96:216]).all()
+
+
+def test_a_face_without_a_rim_gets_one_and_stays_as_it_is() -> None:
+    face = np.random.default_rng(6).integers(0, 255, (FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
+    chip = with_rim(face)
+    assert chip.shape == (CHIP_SIZE, CHIP_SIZE, 3)
+    assert (middle(chip) == face).all()
+    assert (chip[:8, :8] == face[0, 0]).all()
 
 
 def test_five_points_of_sixty_eight() -> None:

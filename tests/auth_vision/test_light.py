@@ -9,7 +9,7 @@ from auth_vision import light
 
 def textured(mean: float, contrast: float) -> np.ndarray:
     noise = np.random.default_rng(2).normal(0, 1, (28, 28))
-    smooth = cv2.resize(noise, (112, 112), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(noise, (128, 128), interpolation=cv2.INTER_CUBIC)
     return np.clip(mean + contrast * smooth, 0, 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
 
 
@@ -19,8 +19,8 @@ def test_light_is_the_mean_grey(mean: float) -> None:
 
 
 def test_light_is_that_of_the_face_not_of_its_surroundings() -> None:
-    chip = np.full((112, 112, 3), 255, np.uint8)
-    chip[18:102, 14:98] = 30
+    chip = np.full((128, 128, 3), 255, np.uint8)
+    chip[26:110, 22:106] = 30
     assert light.light(chip) == 30
 
 
@@ -36,5 +36,5 @@ def test_blur_lowers_sharpness() -> None:
 
 @pytest.mark.parametrize("deviation", [0, 4, 7])
 def test_a_flat_face_has_no_detail_however_noisy(deviation: float) -> None:
-    noise = np.random.default_rng(3).normal(128, deviation, (112, 112, 1)).astype(np.uint8)
+    noise = np.random.default_rng(3).normal(128, deviation, (128, 128, 1)).astype(np.uint8)
     assert light.detail(noise.repeat(3, axis=2)) == 0

@@ -255,4 +255,4 @@ def test_a_real_portrait_becomes_an_account(with_kiosk, models_folder, portrait,
     assert len(stored.template.embedding) == 4 * 512
     with with_kiosk.desk().site() as site:
         png = Accounts(site.database, site.keyring.field, "").face_picture("eileen")
-    assert Image.open(io.BytesIO(png)).size == (112, 112)
+    assert Image.open(io.BytesIO(png)).size == (128, 128)

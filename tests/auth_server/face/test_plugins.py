@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,9 +16,11 @@ from auth_server.errors import ModelsRefused, SettingsRefused
 from auth_server.face import plugins, runtime
 from auth_server.face.engine import FaceEngine
 from auth_server.face.frames import decode_frame
+from auth_server.face.pipeline import Pipeline
 from auth_server.settings import FaceSettings
 from auth_vision import errors as vision_errors
 from auth_vision import models, sessions
+from auth_vision.geometry import CHIP_SIZE, align
 
 PACKAGE = Path(face.__file__).parent
 
@@ -63,15 +66,36 @@ def test_landmarks_follow_deepfaces_convention(engine: FaceEngine, portrait: byt
     assert region.confidence > 0.99
 
 
-def test_the_recogniser_gets_rgb_as_it_was_trained(engine: FaceEngine, models_folder: Path) -> None:
-    bgr = np.zeros((112, 112, 3), np.uint8)
-    bgr[..., 0], bgr[..., 2] = np.arange(112), 200
+def test_the_recogniser_gets_rgb_as_it_was_trained_in_two_views(engine: FaceEngine, models_folder: Path) -> None:
+    bgr = np.random.default_rng(4).integers(0, 255, (CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
     session = sessions.load_session(models_folder, models.FEATURE)
-    rgb = (bgr[..., ::-1].astype(np.float32) - 127) / 128
-    expected = sessions.run(session, np.ascontiguousarray(rgb.transpose(2, 0, 1)[None]))[0][0]
+    expected = np.zeros(512)
+    for view in (bgr[8:120, 8:120], cv2.resize(bgr[6:122, 6:122], (112, 112))[:, ::-1]):
+        rgb = (view[..., ::-1].astype(np.float32) - 127) / 128
+        one = sessions.run(session, np.ascontiguousarray(rgb.transpose(2, 0, 1)[None]))[0][0]
+        expected += one / np.linalg.norm(one)
     found = runtime.modeling.build_model("facial_recognition", "4auth").forward(bgr / np.float32(255))
     assert engine.embedding_size == len(found)
-    assert np.allclose(found, expected, atol=1e-4)
+    assert np.linalg.norm(found) == pytest.approx(1)
+    assert found @ expected / np.linalg.norm(expected) > 0.9999
+
+
+def test_a_batch_is_its_pictures_one_by_one(engine: FaceEngine) -> None:
+    chips = np.random.default_rng(4).random((3, CHIP_SIZE, CHIP_SIZE, 3), dtype=np.float32)
+    recogniser = runtime.modeling.build_model("facial_recognition", "4auth")
+    assert engine.embedding_size == 512
+    assert recogniser.forward(chips) == [recogniser.forward(chip) for chip in chips]
+
+
+def test_deepfaces_own_call_gives_the_embedding_that_the_server_compares(
+    engine: FaceEngine, models_folder: Path, astronaut: np.ndarray
+) -> None:
+    assert engine.model.startswith("4auth-")
+    pipeline = Pipeline(FaceSettings(models=models_folder))
+    picture = np.ascontiguousarray(astronaut[:, :, ::-1])
+    (face,) = pipeline.faces(picture)
+    chip = align(picture, face.points)
+    assert np.allclose(pipeline.embed_by_deepface(chip), pipeline.embed(picture, face), atol=1e-6)
 
 
 BY_DEEPFACE = """
@@ -166,7 +190,7 @@ def test_a_changed_model_is_never_loaded(models_folder: Path, tmp_path: Path) ->
     [
         ({"recogniser": "ArcFace"}, "face.threshold is not set.*'ArcFace'"),
         ({"recogniser": "no such", "threshold": 0.4}, "face.recogniser = 'no such': DeepFace has no.*ArcFace"),
-        ({"detector": "no such"}, "face.detector = 'no such': DeepFace has no.*yunet"),
+        ({"detector": "no such", "threshold": 0.4}, "face.detector = 'no such': DeepFace has no.*yunet"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(models_folder: Path, chosen: dict[str, object], message: str) -> None:
