@@ -38,8 +38,8 @@ OPEN_MIN: Final = 0.5
 
 
 REST_YAW: Final = 15.0
-"""Degrees within which a face is at rest. A print of a face that is turned by 18 already, bent round a bottle and
-turned, moved its nose by 0.25; a frontal face's did by 0.13 at most. Round a bottle, whose depth is a head's, it passes."""
+"""Degrees within which a face is at rest. A bent print of a face that is turned by 18 already moved its nose by
+0.25 when it was turned; that of a frontal face by 0.13. Round a bottle, which is as deep as a head, it passes."""
 
 
 @dataclass(frozen=True, slots=True)
