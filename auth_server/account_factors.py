@@ -17,7 +17,7 @@ from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
 from auth_server.store.database import Database
-from auth_server.store.models import USER_DEVICES, USER_KEYS, USERS
+from auth_server.store.models import FACE_TEMPLATES, USER_DEVICES, USER_KEYS, USERS
 
 CLOCK_STEP_S: Final = 60
 """A factor that changed further ahead of now than this changed before the clock was set back."""
@@ -38,6 +38,7 @@ _DROP_DEVICES = delete(USER_DEVICES).where(USER_DEVICES.c.username == bindparam(
 _STORE_TEMPLATE = (
     update(USERS).where(_BY_NAME).values(face_template_enc=bindparam("template"), face_model=bindparam("model"))
 )
+_DROP_FURTHER = delete(FACE_TEMPLATES).where(FACE_TEMPLATES.c.username == bindparam("name"))
 _STORE_PICTURE = update(USERS).where(_BY_NAME).values(face_image_enc=bindparam("picture"))
 _STORE_PASSWORD = update(USERS).where(_BY_NAME).values(password_hash=bindparam("new_hash"))
 _STORE_TOTP = update(USERS).where(_BY_NAME).values(totp_secret_enc=bindparam("secret"))
@@ -100,8 +101,13 @@ class AccountFactors:
         A change that was begun before an attempt was opened may end after its factors were read, so the
         times of the two tell nothing.
         """
-        values = {"name": enrolment.username, "as_read": enrolment.factors_changed_at}
-        return session.connection().execute(_AS_READ, values).first() is not None
+        read_at = enrolment.factors_changed_at
+        return read_at is not None and AccountFactors.stands_as(session, enrolment.username, read_at)
+
+    @staticmethod
+    def stands_as(session: Session, username: str, as_read: datetime) -> bool:
+        """Whether an account's factors are those that were in force when `factors_changed_at` was read so."""
+        return session.connection().execute(_AS_READ, {"name": username, "as_read": as_read}).first() is not None
 
     @staticmethod
     def is_live(session: Session, username: str) -> bool:
@@ -122,11 +128,12 @@ class AccountFactors:
         return _note_change(session, username, now)
 
     def replace_face(self, session: Session, username: str, template: Template, face_png: bytes, now: datetime) -> bool:
-        """Put a new template and picture in place of the old in the caller's transaction."""
+        """Put a new template and picture in place of the old, and of all templates made of it, in the caller's."""
         picture = self._sealed(session, "face_image_enc", username, face_png)
         if picture is None or not self._put_template(session, username, template):
             return False
         changed(session, _STORE_PICTURE, {"name": username, "picture": picture})
+        session.connection().execute(_DROP_FURTHER, {"name": username})
         return _note_change(session, username, now)
 
     def replace_devices(self, session: Session, username: str, mac_addresses: Collection[str], now: datetime) -> bool:
@@ -151,12 +158,6 @@ class AccountFactors:
             is_gone = changed(session, _DROP_DEVICE, {"name": username, "mac": mac_address})
             return is_gone and _note_change(session, username, now)
 
-    def store_template(self, username: str, template: Template) -> None:
-        """Replace the face template, as after a change of model. Raises StoreError for an unknown name."""
-        with self._database.transaction() as session:
-            if not self._put_template(session, username, template):
-                raise StoreError(f"there is no account {username!r}")
-
     def face_picture(self, username: str) -> bytes:
         """Return the enrolled picture as PNG. Raises StoreError for an unknown name."""
         with self._database.read() as session:
@@ -175,6 +176,11 @@ class AccountFactors:
         """Seal for an account by the data key that it has in this transaction; None when it has none."""
         data_key = session.connection().execute(_DATA_KEY, {"name": username}).scalar_one_or_none()
         return data_key and seal_for(open_data_key(self._cipher, username, data_key), column, username, plaintext)
+
+    def _own_cipher(self, session: Session, username: str) -> FieldCipher:
+        """The cipher of an account that is known to be there, as the caller's transaction sees it."""
+        data_key = session.connection().execute(_DATA_KEY, {"name": username}).scalar_one()
+        return open_data_key(self._cipher, username, data_key)
 
     def _devices(self, session: Session, username: str) -> list[str]:
         if not self.is_there(session, username):

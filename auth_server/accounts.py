@@ -9,10 +9,10 @@ import functools
 import math
 import secrets
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import pyotp
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -20,14 +20,26 @@ from sqlalchemy.orm import Session
 
 from auth_contract.actions import Movement
 from auth_contract.fields import canonical_mac, canonical_username
-from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, AccountFactors, changed, open_of, seal_for
+from auth_server.account_faces import FOLLOWED, FURTHER, MIGRATED, AccountFaces, open_further
+from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, changed, open_of, seal_for
 from auth_server.data_keys import new_data_key, open_data_key
+from auth_server.decoy_picture import noise_png
 from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
 from auth_server.password_policy import hash_password
 from auth_server.store.database import Database
-from auth_server.store.models import CHANGES, EXEMPTIONS, LOCKOUTS, TICKETS, USER_DEVICES, USER_KEYS, USERS
+from auth_server.store.models import (
+    CHANGES,
+    EXEMPTIONS,
+    FACE_TEMPLATES,
+    LOCKOUTS,
+    SNAPSHOTS,
+    TICKETS,
+    USER_DEVICES,
+    USER_KEYS,
+    USERS,
+)
 
 _NO_NAME: Final = ""
 """The row for which the decoy's blobs are sealed; no account can have it."""
@@ -40,6 +52,7 @@ _SECRETS = (
         USERS.c.totp_last_step,
         USERS.c.face_model,
         USERS.c.face_template_enc,
+        USERS.c.face_image_enc,
         USERS.c.enabled,
         USERS.c.face_enabled,
         USER_KEYS.c.data_key_enc,
@@ -62,7 +75,7 @@ _DELETE = delete(USERS).where(_BY_NAME)
 _SHRED = update(USER_KEYS).where(USER_KEYS.c.username == bindparam("name")).values(data_key_enc=bindparam("nothing"))
 _OF_NOBODY = tuple(
     delete(table).where(table.c.username == bindparam("name"))
-    for table in (USER_KEYS, USER_DEVICES, LOCKOUTS, TICKETS, CHANGES)
+    for table in (USER_KEYS, USER_DEVICES, EXEMPTIONS, FACE_TEMPLATES, SNAPSHOTS, LOCKOUTS, TICKETS, CHANGES)
 )
 
 
@@ -97,10 +110,12 @@ def _decoy_hash(make_hash: Callable[[str], bytes]) -> bytes:
     return make_hash(secrets.token_urlsafe(32))
 
 
-class Accounts(AccountFactors):
+class Accounts(AccountFaces):
     """All accounts. Methods raise StoreError.
 
-    `model` and `embedding_size` shape the decoy's face; `make_hash` makes its hash, as it makes everybody's.
+    `model` is the one whose templates are handed out, where there are some; it and `embedding_size` shape
+    the decoy's face. `is_following` hands out what good logins moved. `make_hash` makes the decoy's hash,
+    as it makes everybody's.
     """
 
     def __init__(
@@ -110,13 +125,19 @@ class Accounts(AccountFactors):
         model: str,
         *,
         embedding_size: int = 512,
+        is_following: bool = False,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         make_hash: Callable[[str], bytes] = hash_password,
     ) -> None:
         super().__init__(database, cipher)
         self._model = model
         self._make_hash = make_hash
-        self._decoy_secrets = (pyotp.random_base32().encode(), _random_embedding(embedding_size, random_bytes))
+        self._is_following = is_following
+        self._decoy_secrets = (
+            pyotp.random_base32().encode(),
+            _random_embedding(embedding_size, random_bytes),
+            noise_png(random_bytes),
+        )
         self._decoy = self._new_decoy()
 
     def prepare_decoy(self) -> None:
@@ -129,10 +150,11 @@ class Accounts(AccountFactors):
             connection = session.connection()
             found = connection.execute(_SECRETS, {"name": username}).one_or_none()
             devices = connection.execute(DEVICES, {"name": username}).scalars().all()
+            further = connection.execute(FURTHER, {"name": username, "model": self._model}).all()
         # Asked for whatever the name is, so that a first call which has to make it tells nothing.
         decoy = (_decoy_hash(self._make_hash), *self._decoy)
         owner = _NO_NAME if found is None else username
-        password_hash, totp_secret, last_step, model, template, enabled, face_enabled, data_key, changed_at = (
+        password_hash, totp_secret, last_step, model, template, picture, enabled, face_enabled, data_key, changed_at = (
             found or decoy
         )
         try:
@@ -143,17 +165,21 @@ class Accounts(AccountFactors):
             # The site's key that sealed the decoy's was retired since.
             self._decoy = self._new_decoy()
             return self.enrolment(username)
+        faces = _Faces(own, owner, Template(model, template), {row.kind: row for row in further})
         return Enrolment(
             username=username,
             password_hash=password_hash,
             totp_secret=open_of(own, "totp_secret_enc", owner, totp_secret).decode(),
             totp_last_step=last_step,
-            template=Template(model, open_of(own, "face_template_enc", owner, template)),
+            template=faces.template(self._model),
             mac_addresses=frozenset(devices),
             enabled=enabled,
             face_enabled=face_enabled,
             is_decoy=owner == _NO_NAME,
             factors_changed_at=changed_at,
+            face_png=open_of(own, "face_image_enc", owner, picture),
+            followed=faces.followed(self._model) if self._is_following else None,
+            followed_at=faces.followed_at if self._is_following else None,
         )
 
     def exemptions(self, username: str) -> frozenset[Movement]:
@@ -243,11 +269,44 @@ class Accounts(AccountFactors):
         """Enable an account and its face in the caller's transaction."""
         return changed(session, _ENABLE, {"name": username})
 
-    def _new_decoy(self) -> tuple[bytes, int, str, bytes, bool, bool, bytes, None]:
+    def _new_decoy(self) -> tuple[bytes, int, str, bytes, bytes, bool, bool, bytes, None]:
         own, data_key = new_data_key(self._cipher, _NO_NAME)
         totp = seal_for(own, "totp_secret_enc", _NO_NAME, self._decoy_secrets[0])
         face = seal_for(own, "face_template_enc", _NO_NAME, self._decoy_secrets[1])
-        return (totp, 0, self._model, face, False, False, data_key, None)
+        picture = seal_for(own, "face_image_enc", _NO_NAME, self._decoy_secrets[2])
+        return (totp, 0, self._model, face, picture, False, False, data_key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Faces:
+    """The sealed templates of one account, or of the decoy; each call opens one, whatever there is."""
+
+    own: FieldCipher
+    owner: str
+    enrolled: Template
+    further: Mapping[str, Any]
+
+    def template(self, model: str) -> Template:
+        """The one of a model where there is one, else the enrolled one."""
+        if self.enrolled.model == model or MIGRATED not in self.further:
+            sealed = self.enrolled.embedding
+            return Template(self.enrolled.model, open_of(self.own, "face_template_enc", self.owner, sealed))
+        return self._further(model, MIGRATED)
+
+    def followed(self, model: str) -> Template | None:
+        """The one that good logins moved, or None, which takes as long."""
+        if FOLLOWED not in self.further:
+            self.template(model)
+            return None
+        return self._further(model, FOLLOWED)
+
+    @property
+    def followed_at(self) -> datetime | None:
+        return self.further[FOLLOWED].made_at if FOLLOWED in self.further else None
+
+    def _further(self, model: str, kind: str) -> Template:
+        token = self.further[kind].template_enc
+        return Template(model, open_further(self.own, self.owner, model, kind, token))
 
 
 def _accounts(connection: Connection, username: str | None) -> list[Account]:

@@ -12,6 +12,9 @@ from auth_server.keyring import FieldCipher
 SEALED_COLUMNS: Final = ("totp_secret_enc", "face_template_enc", "face_image_enc")
 """The columns of `users` that an account's own key seals."""
 
+TEMPLATE_PLACE: Final = ("face_templates", "template_enc")
+"""The table and column of an account's further templates, which its own key seals too."""
+
 DATA_KEY_PLACE: Final = ("user_keys", "data_key_enc")
 """The table and column of the data keys; each is sealed for its account's name."""
 
@@ -25,3 +28,8 @@ def new_data_key(site: FieldCipher, username: str) -> tuple[FieldCipher, bytes]:
 def open_data_key(site: FieldCipher, username: str, token: bytes) -> FieldCipher:
     """Return the cipher of a stored key. Raises StoreError when it is not this account's or was changed."""
     return FieldCipher([site.open(*DATA_KEY_PLACE, username, token)])
+
+
+def template_row(username: str, model: str, kind: str) -> str:
+    """Return the row for which a further template is sealed; neither model nor kind has a space in it."""
+    return f"{kind} {model} {username}"

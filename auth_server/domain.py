@@ -98,7 +98,9 @@ class Enrolment:
     For an unknown name `accounts` hands out a decoy of the same shape (`is_decoy`), so that the
     same work is done and every factor fails. `totp_last_step` is the newest RFC 6238 time step
     already used; a code is accepted only for a later one. `factors_changed_at` tells later whether
-    what was compared is still in force.
+    what was compared is still in force. `template` is of the server's model where there is one of it.
+    `face_png` is the enrolled aligned picture, RGB of 112 x 112. `followed` is the template that good
+    logins moved, where the site has it follow, and `followed_at` when it last did.
     """
 
     username: str
@@ -111,6 +113,9 @@ class Enrolment:
     face_enabled: bool
     is_decoy: bool = False
     factors_changed_at: datetime | None = None
+    face_png: bytes = field(default=b"", repr=False)
+    followed: Template | None = field(default=None, repr=False)
+    followed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

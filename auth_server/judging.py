@@ -128,7 +128,7 @@ class Judge:
     ) -> Mapping[Factor, Callable[[], Verdict]]:
         claims, kiosk_mac = submission.claims, submission.kiosk.mac_address
         return {
-            Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment),
+            Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment, now),
             Factor.PASSWORD: partial(password.verify, claim=claims.password, enrolment=enrolment.password_hash),
             Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
             Factor.DEVICE: partial(
@@ -136,21 +136,21 @@ class Judge:
             ),
         }
 
-    def _face(self, recording: Recording, enrolment: Enrolment) -> Verdict:
+    def _face(self, recording: Recording, enrolment: Enrolment, now: datetime) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
             return face.verify(
                 claim=self.face_engine.observe(recording),
-                enrolment=self._current_template(enrolment),
+                enrolment=self._current_template(enrolment, now),
                 threshold=self.face_engine.threshold,
                 presence_threshold=self.face_engine.presence_threshold,
             )
 
-    def _current_template(self, enrolment: Enrolment) -> Template:
-        """The template for today's model, made again from the enrolled picture after a model change."""
+    def _current_template(self, enrolment: Enrolment, now: datetime) -> Template:
+        """The template of today's model; where none was made yet, made of the enrolled picture and kept beside it."""
         if enrolment.is_decoy or enrolment.template.model == self.face_engine.model:
             return enrolment.template
-        template = self.face_engine.reembed(self.accounts.face_picture(enrolment.username))
-        self.accounts.store_template(enrolment.username, template)
+        template = self.face_engine.reembed(enrolment.face_png)
+        self.accounts.store_migrated(enrolment, template, now)
         return template
 
     def _new_face(self, recording: Recording, found: Judged) -> Verdict:

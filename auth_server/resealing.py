@@ -1,8 +1,9 @@
 """What the site's field keys seal, and sealing it anew by the key in use while others read and write.
 
-There are three such places: the data key of each account, each pending change, the canary. An account
-gets a new data key and all its secrets are sealed anew by it: a data key that merely moved to another
-field key would still be known to whoever had the old field key and an old copy of the database.
+There are four such places: the data key of each account, each pending change, each picture of a refused
+attempt, the canary. An account gets a new data key and all its secrets are sealed anew by it: a data key
+that merely moved to another field key would still be known to whoever had the old field key and an old
+copy of the database.
 
 Nothing is remembered but the values themselves: one is done when the key in use alone opens it, and
 whatever is sealed meanwhile is sealed by the key in use. So a run that was killed is simply run again.
@@ -16,12 +17,20 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, func, select, true, update
 from sqlalchemy.orm import Session
 
-from auth_server.data_keys import DATA_KEY_PLACE, SEALED_COLUMNS, new_data_key, open_data_key
+from auth_server.data_keys import (
+    DATA_KEY_PLACE,
+    SEALED_COLUMNS,
+    TEMPLATE_PLACE,
+    new_data_key,
+    open_data_key,
+    template_row,
+)
 from auth_server.errors import StoreError
 from auth_server.key_forms import State
 from auth_server.keyring import FieldCipher, Keyring
+from auth_server.sealed_faces import SNAPSHOT_PLACE
 from auth_server.store.database import CANARY_PLACE, Database, renew_canary
-from auth_server.store.models import CHANGES, SITE, USER_KEYS, USERS
+from auth_server.store.models import CHANGES, FACE_TEMPLATES, SITE, SNAPSHOTS, USER_KEYS, USERS
 
 BATCH: Final = 100
 """Accounts in one transaction: some 0.1 s in which nobody else can write."""
@@ -59,15 +68,32 @@ class _Place:
 
 _DATA_KEYS: Final = _Place(USER_KEYS.c.username, USER_KEYS.c.username, USER_KEYS.c.data_key_enc)
 _CHANGES: Final = _Place(CHANGES.c.username, CHANGES.c.change_id, CHANGES.c.payload_enc)
+_SNAPSHOTS: Final = _Place(SNAPSHOTS.c.attempt_id, SNAPSHOTS.c.attempt_id, SNAPSHOTS.c.picture_enc)
 _CANARY: Final = _Place(SITE.c.key, SITE.c.key, SITE.c.value, SITE.c.key == CANARY_PLACE[2])
-_PLACES: Final = (_DATA_KEYS, _CHANGES, _CANARY)
+_PLACES: Final = (_DATA_KEYS, _CHANGES, _SNAPSHOTS, _CANARY)
 
 _OF_ACCOUNT = select(
     USER_KEYS.c.data_key_enc, USERS.c.totp_secret_enc, USERS.c.face_template_enc, USERS.c.face_image_enc
 ).where(USER_KEYS.c.username == bindparam("name"), USERS.c.username == USER_KEYS.c.username)
 _PUT_SECRETS = update(USERS).where(USERS.c.username == bindparam("name"))
+_FURTHER = select(FACE_TEMPLATES.c.model, FACE_TEMPLATES.c.kind, FACE_TEMPLATES.c.template_enc).where(
+    FACE_TEMPLATES.c.username == bindparam("name")
+)
+_PUT_FURTHER = (
+    update(FACE_TEMPLATES)
+    .where(
+        FACE_TEMPLATES.c.username == bindparam("name"),
+        FACE_TEMPLATES.c.model == bindparam("of_model"),
+        FACE_TEMPLATES.c.kind == bindparam("of_kind"),
+    )
+    .values(template_enc=bindparam("token"))
+)
 _PUT_DATA_KEY = update(USER_KEYS).where(USER_KEYS.c.username == bindparam("name")).values(data_key_enc=bindparam("key"))
 _PAYLOAD = select(CHANGES.c.change_id, CHANGES.c.payload_enc).where(CHANGES.c.username == bindparam("name"))
+_SNAPSHOT = select(SNAPSHOTS.c.picture_enc).where(SNAPSHOTS.c.attempt_id == bindparam("attempt"))
+_PUT_SNAPSHOT = (
+    update(SNAPSHOTS).where(SNAPSHOTS.c.attempt_id == bindparam("attempt")).values(picture_enc=bindparam("token"))
+)
 _PUT_PAYLOAD = update(CHANGES).where(CHANGES.c.username == bindparam("name")).values(payload_enc=bindparam("token"))
 
 
@@ -107,7 +133,11 @@ class SealedValues:
         with self._database.transaction():
             pass  # whoever had sealed by an older key, and not committed, has now
         bad: list[str] = []
-        for place, seal in ((_DATA_KEYS, self._reseal_account), (_CHANGES, self._reseal_change)):
+        for place, seal in (
+            (_DATA_KEYS, self._reseal_account),
+            (_CHANGES, self._reseal_change),
+            (_SNAPSHOTS, self._reseal_snapshot),
+        ):
             for page in self._pages_of(place):
                 names = [name for name, value in page if not self._is_done(value)]
                 if names:
@@ -131,10 +161,15 @@ class SealedValues:
         before = open_data_key(site, name, row.data_key_enc)
         own, data_key = new_data_key(site, name)
         sealed = {
-            column: own.seal("users", column, name, before.open("users", column, name, getattr(row, column)))
-            for column in SEALED_COLUMNS
+            column: _moved(before, own, ("users", column, name), getattr(row, column)) for column in SEALED_COLUMNS
         }
+        further = [
+            (model, kind, _moved(before, own, (*TEMPLATE_PLACE, template_row(name, model, kind)), token))
+            for model, kind, token in session.execute(_FURTHER, {"name": name}).all()
+        ]
         session.execute(_PUT_SECRETS.values(**sealed), {"name": name})
+        for model, kind, token in further:
+            session.execute(_PUT_FURTHER, {"name": name, "of_model": model, "of_kind": kind, "token": token})
         session.execute(_PUT_DATA_KEY, {"name": name, "key": data_key})
 
     def _reseal_change(self, session: Session, name: str) -> None:
@@ -142,8 +177,15 @@ class SealedValues:
         if row is None:
             return
         place = (CHANGES.name, CHANGES.c.payload_enc.name, row.change_id)
-        payload = self._keyring.field.open(*place, row.payload_enc)
-        session.execute(_PUT_PAYLOAD, {"name": name, "token": self._keyring.field.seal(*place, payload)})
+        token = _moved(self._keyring.field, self._keyring.field, place, row.payload_enc)
+        session.execute(_PUT_PAYLOAD, {"name": name, "token": token})
+
+    def _reseal_snapshot(self, session: Session, attempt_id: str) -> None:
+        token = session.execute(_SNAPSHOT, {"attempt": attempt_id}).scalar_one_or_none()
+        if token is None:
+            return
+        anew = _moved(self._keyring.field, self._keyring.field, (*SNAPSHOT_PLACE, attempt_id), token)
+        session.execute(_PUT_SNAPSHOT, {"attempt": attempt_id, "token": anew})
 
     def _pages(self, session: Session | None) -> Iterator[list[tuple[str, SealedValue]]]:
         for place in _PLACES:
@@ -160,6 +202,11 @@ class SealedValues:
             return place.page(session, after)
         with self._database.read() as reading:
             return place.page(reading, after)
+
+
+def _moved(before: FieldCipher, after: FieldCipher, place: tuple[str, str, str], token: bytes) -> bytes:
+    """A value that one cipher sealed, sealed for the same place by another."""
+    return after.seal(*place, before.open(*place, token))
 
 
 def _tried(seal: Callable[[Session, str], None], session: Session, name: str) -> str | None:

@@ -15,6 +15,7 @@ from auth_server.checkpoints import Checkpoints
 from auth_server.data_keys import SEALED_COLUMNS, open_data_key
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
+from auth_server.sealed_faces import faults_of_faces
 from auth_server.store.backup import copy_database, page_findings
 from auth_server.store.database import Database, open_database, upgrade_database
 from auth_server.store.models import CHANGES, USER_KEYS, USERS
@@ -84,6 +85,7 @@ def prove(manifest: Manifest, ring: Ring, scratch: Path) -> Proof:
         upgrade_database(path, ring.keyring)
         with closing(open_database(path, ring.keyring)) as database:
             accounts, sealed = _secrets(database, ring.keyring.field)
+            sealed += [fault for fault in faults_of_faces(database, ring.keyring.field) if fault is not None]
             chain = _chain(database, manifest, ring, scratch)
     except StoreError as error:
         return Proof(manifest, 0, (str(error),), None)

@@ -18,6 +18,7 @@ from auth_server.key_files import read_key_file
 from auth_server.key_forms import Keys, Kind, State
 from auth_server.keyring import FieldCipher
 from auth_server.kiosks import Kiosks
+from auth_server.sealed_faces import count_faces, faults_of_faces
 from auth_server.store.database import read_canary
 from auth_server.store.models import CHANGES, USER_KEYS, USERS
 from auth_server.store.rekey import opens_now
@@ -47,7 +48,7 @@ def secret_count(site: Site) -> int:
     """Return how many rows `check_keys` will open."""
     with site.database.read() as session:
         counts = (session.execute(select(func.count()).select_from(table)).scalar_one() for table in (USERS, CHANGES))
-        return sum(counts)
+        return sum(counts) + count_faces(session)
 
 
 def check_keys(site: Site, on_done: Callable[[int], None]) -> Checked:
@@ -61,6 +62,7 @@ def check_keys(site: Site, on_done: Callable[[int], None]) -> Checked:
             checked.findings += _account_findings(site.keyring.field, row)
         on_done(len(page))
     _check_changes(site, checked, on_done)
+    _check_faces(site, checked, on_done)
     _check_checkpoints(site, checked)
     _check_tls(site, checked)
     _check_devices(site, checked)
@@ -131,6 +133,14 @@ def _check_changes(site: Site, checked: Checked, on_done: Callable[[int], None])
             site.keyring.field.open("changes", "payload_enc", change_id, payload)
         except StoreError:
             checked.findings.append(f"the pending change of {name!r} does not open")
+        on_done(1)
+
+
+def _check_faces(site: Site, checked: Checked, on_done: Callable[[int], None]) -> None:
+    for fault in faults_of_faces(site.database, site.keyring.field):
+        checked.counts["further faces"] += 1
+        if fault is not None:
+            checked.findings.append(fault)
         on_done(1)
 
 

@@ -1,6 +1,7 @@
 """Accounts, the decoy that stands in for an unknown name, and the code that may be used once."""
 
 import dataclasses
+import io
 import math
 import struct
 from collections.abc import Callable
@@ -10,8 +11,10 @@ import bcrypt
 import pyotp
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
+from PIL import Image
 from sqlalchemy import event
 
+from auth_server.account_faces import FOLLOWED
 from auth_server.accounts import Account, Accounts, NewAccount, _decoy_hash
 from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
@@ -66,7 +69,7 @@ def test_an_enrolment_has_all_that_the_factors_compare_with(accounts: Accounts, 
     assert enrolment.template == new_account.template
     assert enrolment.mac_addresses == MACS
     assert (enrolment.enabled, enrolment.face_enabled, enrolment.is_decoy) == (True, True, False)
-    assert accounts.face_picture("alice") == new_account.face_png
+    assert accounts.face_picture("alice") == enrolment.face_png == new_account.face_png
 
 
 def test_a_name_is_taken_once_whatever_its_spelling(accounts: Accounts, new_account: NewAccount, now: datetime):
@@ -105,6 +108,10 @@ class TestDecoy:
         numbers = struct.unpack("<512f", decoy.template.embedding)
         assert math.isclose(sum(number * number for number in numbers), 1.0, abs_tol=1e-5)
         assert len(pyotp.TOTP(decoy.totp_secret).now()) == 6
+        with Image.open(io.BytesIO(decoy.face_png), formats=("PNG",)) as picture:
+            picture.load()
+            assert (picture.size, picture.mode) == ((112, 112), "RGB")
+        assert 20_000 < len(decoy.face_png) < 35_000, "as an aligned face has: 23,000 for a portrait"
 
     def test_its_hash_costs_what_a_real_one_costs(self, accounts: Accounts):
         assert accounts.enrolment("nobody").password_hash.startswith(f"$2b${BCRYPT_COST}$".encode())
@@ -130,26 +137,35 @@ class TestDecoy:
         accounts.enrolment("alice")
         assert _decoy_hash.cache_info().misses == 1
 
+    @pytest.mark.parametrize(("is_following", "decryptions"), [(False, 4), (True, 5)])
     def test_it_costs_the_same_statements_and_decryptions(
         self,
-        accounts: Accounts,
         database: Database,
+        keyring: Keyring,
         new_account: NewAccount,
         now: datetime,
         monkeypatch: pytest.MonkeyPatch,
+        is_following: bool,
+        decryptions: int,
     ):
+        accounts = Accounts(database, keyring.field, "4auth", is_following=is_following)
+        accounts.prepare_decoy()
         accounts.add(new_account, now)
+        followed = dataclasses.replace(new_account, username="followed")
+        accounts.add(followed, now)
+        with database.transaction() as session:
+            accounts.put_further(session, "followed", now, FOLLOWED, followed.template, now)
         costs: list[list[str]] = []
         decrypt = MultiFernet.decrypt
         monkeypatch.setattr(
             MultiFernet, "decrypt", lambda ring, token: costs[-1].append("decryption") or decrypt(ring, token)
         )
         event.listen(database.engine, "before_cursor_execute", lambda *execution: costs[-1].append(execution[2]))
-        for name in ("alice", "nobody"):
+        for name in ("alice", "followed", "nobody"):
             costs.append([])
             accounts.enrolment(name)
-        assert costs[0] == costs[1]
-        assert costs[0].count("decryption") == 3 and len(costs[0]) == 5
+        assert costs[0] == costs[1] == costs[2]
+        assert costs[0].count("decryption") == decryptions and len(costs[0]) == decryptions + 3
 
     def test_it_is_made_anew_when_the_key_that_sealed_it_was_retired(
         self, database: Database, new_account: NewAccount, now: datetime
@@ -295,12 +311,7 @@ def test_standing_is_changed_by_admin_and_by_lockout(
     assert bob.face_enabled
 
 
-def test_a_template_is_replaced_with_its_model(accounts: Accounts, new_account: NewAccount, now: datetime):
-    accounts.add(new_account, now)
-    accounts.store_template("alice", Template("next", b"\0" * 8))
-    assert accounts.enrolment("alice").template == Template("next", b"\0" * 8)
-    with pytest.raises(StoreError, match="nobody"):
-        accounts.store_template("nobody", Template("next", b""))
+def test_nobody_has_no_picture(accounts: Accounts):
     with pytest.raises(StoreError, match="nobody"):
         accounts.face_picture("nobody")
 
@@ -326,7 +337,8 @@ class TestReplace:
         before = _added(accounts, new_account, now)
         with database.transaction() as session:
             assert accounts.replace_face(session, "alice", Template("next", b"\0" * 8), b"new picture", now)
-        assert accounts.enrolment("alice") == dataclasses.replace(before, template=Template("next", b"\0" * 8))
+        changed = dataclasses.replace(before, template=Template("next", b"\0" * 8), face_png=b"new picture")
+        assert accounts.enrolment("alice") == changed
         assert accounts.face_picture("alice") == b"new picture"
 
     def test_devices(self, accounts, database, new_account, now):

@@ -14,7 +14,10 @@ from alembic import command
 from alembic.config import Config
 
 import auth_server.store
+from auth_contract.actions import Action
+from auth_server.account_faces import Held
 from auth_server.accounts import Accounts
+from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
@@ -150,6 +153,76 @@ def test_a_kill_in_the_middle_leaves_the_old_schema_whole(
     open_database(old_file, keyring).close()
 
 
+@pytest.fixture
+def file_of_0002(old_file: Path, keyring: Keyring) -> Path:
+    """The same people as the release before this one kept them, with an attempt that is open."""
+    with closing(Database(old_file, lambda: keyring.database_keys)) as database, database.engine.begin() as connection:
+        made = config(connection)
+        made.attributes["cipher"] = keyring.field
+        command.upgrade(made, "0002")
+        connection.exec_driver_sql("INSERT INTO kiosks VALUES ('k', x'00', ?, 1, NULL, NULL, '[]')", (MAC,))
+        times = ("2026-11-01T08:00:00.000000Z", "2026-11-01T08:01:00.000000Z")
+        connection.exec_driver_sql("INSERT INTO attempts VALUES ('a', 'n', 'k', 'login', ?, ?, NULL)", times)
+    return old_file
+
+
+def everything(path: Path, keyring: Keyring) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table that the release before had, byte for byte."""
+    with closing(Database(path, lambda: keyring.database_keys)) as database, database.read() as session:
+        run = session.connection().exec_driver_sql
+        tables = ("users", "user_keys", "user_devices", "access_logs", "site", "kiosks")
+        found = {table: [tuple(row) for row in run(f"SELECT * FROM {table} ORDER BY 1")] for table in tables}  # noqa: S608
+        found["attempts"] = [tuple(row) for row in run("SELECT attempt_id, nonce, kiosk_id, used_at FROM attempts")]
+        return found
+
+
+def test_from_the_release_before_nothing_is_touched(file_of_0002: Path, keyring: Keyring):
+    before = everything(file_of_0002, keyring)
+    assert len(before["users"]) == len(PEOPLE) and len(before["attempts"]) == len(before["access_logs"]) == 1
+    upgrade_database(file_of_0002, keyring)
+    assert revision(file_of_0002, keyring) == "0003"
+    assert everything(file_of_0002, keyring) == before
+    with closing(open_database(file_of_0002, keyring)) as database:
+        attempts = Attempts(database, lambda: "unused")
+        assert attempts.consume(kiosk_id="k", nonce="n", action=Action.LOGIN, now=MADE).movements == ()
+        accounts = Accounts(database, keyring.field, "4auth")
+        assert accounts.exemptions(PEOPLE[7]) == frozenset()
+        found = accounts.enrolment(PEOPLE[7])
+        assert found.template.embedding == secret_of(PEOPLE[7])["face_template_enc"]
+        assert found.face_png == secret_of(PEOPLE[7])["face_image_enc"]
+        assert accounts.templates(PEOPLE[7]) == (Held("4auth", "enrolled", None),)
+    assert page_findings(file_of_0002, keyring.database_key) == []
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_kill_between_two_new_tables_leaves_the_release_before_whole(
+    file_of_0002: Path, keys_folder: Path, keyring: Keyring, step: int
+):
+    before = everything(file_of_0002, keyring)
+    text = (
+        "import itertools, os, signal, sys; from pathlib import Path\n"
+        "from alembic import op\n"
+        "from auth_server.keyring import Keyring; from auth_server.store.database import upgrade_database\n"
+        "count = itertools.count()\n"
+        "def killing(plain):\n"
+        "    def run(*args, **kwargs):\n"
+        "        if next(count) == int(sys.argv[3]): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return plain(*args, **kwargs)\n"
+        "    return run\n"
+        "op.create_table, op.create_index = killing(op.create_table), killing(op.create_index)\n"
+        "upgrade_database(Path(sys.argv[2]), Keyring.load(Path(sys.argv[1])))\n"
+    )
+    argv = [sys.executable, "-c", text, str(keys_folder), str(file_of_0002), str(step)]
+    assert subprocess.run(argv, check=False).returncode == -signal.SIGKILL
+    assert revision(file_of_0002, keyring) == "0002"
+    assert everything(file_of_0002, keyring) == before
+    with closing(Database(file_of_0002, lambda: keyring.database_keys)) as database, database.read() as session:
+        names = set(session.connection().exec_driver_sql("SELECT name FROM sqlite_schema").scalars())
+        assert not names & {"exemptions", "face_templates", "snapshots"}
+    upgrade_database(file_of_0002, keyring)
+    assert everything(file_of_0002, keyring) == before
+
+
 def test_keys_that_do_not_open_the_secrets_change_nothing(old_file: Path, keyring: Keyring):
     """One damaged secret stops the upgrade, and says whose."""
     with closing(Database(old_file, lambda: keyring.database_keys)) as database, database.transaction() as session:
@@ -172,10 +245,11 @@ def test_a_newer_schema_is_refused_with_a_sentence_by_both(old_file: Path, keyri
 def test_a_downgrade_is_refused_with_a_sentence(old_file: Path, keyring: Keyring):
     upgrade_database(old_file, keyring)
     database = Database(old_file, lambda: keyring.database_keys)
-    with pytest.raises(NotImplementedError, match="restore the backup"), database.engine.begin() as connection:
-        command.downgrade(config(connection), "0001")
+    for older in ("0002", "0001"):
+        with pytest.raises(NotImplementedError, match="restore the backup"), database.engine.begin() as connection:
+            command.downgrade(config(connection), older)
     database.close()
-    assert revision(old_file, keyring) == "0002"
+    assert revision(old_file, keyring) == "0003"
     open_database(old_file, keyring).close()
 
 

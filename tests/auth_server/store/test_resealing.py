@@ -134,14 +134,16 @@ def work(thread):
             found = accounts.enrolment(other)
             assert (found.is_decoy, found.totp_secret) == (False, written[other])
             assert accounts.face_picture(other) == b"first " + other.encode()
-        accounts.store_template(name, Template("4auth", bytes(2048)))
+        assert accounts.store_migrated(accounts.enrolment(name), Template("next", name.encode()), now)
         assert accounts.enrolment("nobody").is_decoy
         if number % 5 == 4:
             gone = next(iter(written))
             assert accounts.delete(gone)
             del written[gone]
+    later = Accounts(database, keyring.field, "next")
     for name, secret in written.items():
         assert accounts.enrolment(name).totp_secret == secret
+        assert later.enrolment(name).template == Template("next", name.encode())
     return len(written)
 print(sum(in_threads(2, work)))
 """

@@ -1,0 +1,29 @@
+"""A picture of nobody: what the decoy has where an account has its enrolled picture. Pure.
+
+It has the form and about the size of a real one, so that reading, opening and decoding it take as long.
+"""
+
+import functools
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+SIDE: Final = 112
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_SIX_BITS: Final = bytes(64 + number % 64 for number in range(256))
+"""Noise of so many bits packs to the 27 KB that an aligned face has at the median; eight bits would be 38 KB."""
+
+
+@functools.cache
+def noise_png(random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return a PNG of noise, RGB of 112 x 112; made once, because packing it takes some milliseconds."""
+    row = 3 * SIDE
+    noise = random_bytes(row * SIDE).translate(_SIX_BITS)
+    rows = b"".join(b"\0" + noise[at : at + row] for at in range(0, len(noise), row))
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
