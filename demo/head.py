@@ -15,6 +15,9 @@ Field = NDArray[np.float32]
 _ROUNDS: Final = 5
 """Of the fixed point that finds where a pixel came from; after five it moves by under a tenth of a pixel."""
 
+_REACH: Final = 3.0
+"""How far around the face's middle the person reaches, in distances between the eyes."""
+
 _AXIS: Final = 0.35
 """How far behind the face's edge the neck stands, in distances between the eyes."""
 
@@ -87,11 +90,19 @@ class Head:
         return across, down
 
     def _zoomed(self, across: Field, down: Field, stance: Stance) -> tuple[Field, Field]:
-        """The same from nearer by, or from a step aside."""
-        x = (self._x - self._centre[0] - stance.shift[0]) / stance.scale + self._centre[0]
-        y = (self._y - self._centre[1] - stance.shift[1]) / stance.scale + self._centre[1]
+        """The same from nearer by, or a step aside; what stands around the person stays where it is."""
+        size = 1 + (stance.scale - 1) * self._near
+        x = (self._x - self._centre[0] - stance.shift[0] * self._near) / size + self._centre[0]
+        y = (self._y - self._centre[1] - stance.shift[1] * self._near) / size + self._centre[1]
         x, y = x.astype(np.float32), y.astype(np.float32)
         return _sample(across, x, y), _sample(down, x, y)
+
+    @cached_property
+    def _near(self) -> Field:
+        """1 on the person, less and less around."""
+        x, y = self._x - self._centre[0], self._y - self._centre[1]
+        far = (x * x + y * y) / (_REACH * self._unit) ** 2
+        return np.asarray(np.exp(-far * far), np.float32)
 
     def _with_lids(self, amount: float) -> Picture:
         """The portrait with skin drawn over its eyes, and lashes below."""

@@ -7,12 +7,13 @@ stopped by the kiosk's key and settings, not by the presence check.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from auth_contract.actions import Movement
 from auth_contract.messages import FrameMark
@@ -25,7 +26,7 @@ AWAY: Final = {
     Movement.TURN_RIGHT: Stance(yaw=-26),
     Movement.LOOK_UP: Stance(pitch=34),
     Movement.BLINK: Stance(blink=1.0),
-    Movement.COME_CLOSER: Stance(scale=1.35),
+    Movement.COME_CLOSER: Stance(scale=1.45),
 }
 """How each movement looks when it is done."""
 
@@ -38,14 +39,17 @@ POSES: Final = (
 )
 """What an enrolment sees."""
 
-_SWAY: Final = 1.5
-"""Degrees, and pixels, by which nobody stands still."""
+_SWAY: Final = np.array([0.9, 0.7, 0.008, 2.0, 2.0])
+"""Degrees to the side and up, size, pixels across and down, by which nobody stands still from picture to picture."""
+
+_DRAWN_BACK: Final = 0.85
+"""How much of it is left in the next picture."""
 
 _NOISE: Final = 2.0
-_ARC: Final = (0.0, 0.3, 0.65, 1.0, 1.0, 0.6, 0.25)
+_ARC: Final = (0.0, 0.35, 0.7, 1.0, 0.75, 0.3)
 """How much of a movement is to be seen in each of its pictures."""
 
-_LID: Final = (0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0)
+_LID: Final = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0)
 """The same for eyes, which are never half shut for long."""
 
 
@@ -56,16 +60,17 @@ class Puppet:
     head: Head
     seed: int = 0
     _chance: np.random.Generator = field(init=False, repr=False)
-    _step: int = field(default=0, init=False)
+    _sway: NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._chance = np.random.default_rng(self.seed)
+        self._sway = self._chance.normal(0, _SWAY)
 
     def picture(self, stance: Stance = Stance(), light: float = 1.0) -> Picture:  # noqa: B008 - frozen
         """The next picture, with the head so, and so much of the light."""
-        self._step += 1
-        sway = (_SWAY * np.sin(self._step / 3), _SWAY * np.cos(self._step / 4))
-        moved = replace(stance, yaw=stance.yaw + sway[0], pitch=stance.pitch + sway[1] / 2, shift=sway)
+        self._sway = _DRAWN_BACK * self._sway + self._chance.normal(0, _SWAY)
+        yaw, pitch, size, across, down = (float(number) for number in self._sway)
+        moved = Stance(stance.yaw + yaw, stance.pitch + pitch, stance.scale + size, stance.blink, (across, down))
         seen = self.head.seen(moved).astype(np.float32) * light
         return np.clip(seen + self._chance.normal(0, _NOISE, seen.shape), 0, 255).astype(np.uint8)
 
@@ -74,7 +79,7 @@ class Puppet:
         return [self.picture(light=light) for _ in range(count)]
 
     def act(self, movement: Movement) -> list[Picture]:
-        """Does a movement: seven pictures from rest to the whole of it and back."""
+        """Does a movement: six pictures from rest to the whole of it and back."""
         shares = _LID if movement is Movement.BLINK else _ARC
         return [self.picture(AWAY[movement].share(share)) for share in shares]
 
@@ -111,7 +116,7 @@ def record(
 
 
 def _thinned(pictures: list[Picture]) -> list[Picture]:
-    return [pictures[place] for place in (0, 1, 3, 4, 5)]
+    return [pictures[place] for place in (0, 1, 2, 3, 5)]
 
 
 def jpeg(picture: Picture, quality: int = 92) -> bytes:
