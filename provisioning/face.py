@@ -2,8 +2,10 @@
 
 import click
 
+from provisioning.face_calibrate import calibrate
 from provisioning.face_compare import compare
 from provisioning.face_evaluate import evaluate
+from provisioning.face_liveness import liveness
 
 
 @click.group()
@@ -16,5 +18,5 @@ def face() -> None:
     """
 
 
-for verb in (compare, evaluate):
+for verb in (calibrate, compare, evaluate, liveness):
     face.add_command(verb)

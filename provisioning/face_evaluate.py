@@ -1,6 +1,7 @@
 """`4auth-provision face evaluate`: how often strangers match, and people do not match themselves."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.desk import Desk, pass_desk, shared_options
-from provisioning.face_options import chosen_settings, model_options, plan_of, work_options
+from provisioning.face_options import chosen_settings, model_options, plan_of, report_option, work_options
 from provisioning.face_tables import show_evaluation
 from provisioning.progress import Progress, progress
 
 if TYPE_CHECKING:
     from auth_server.face.evaluation import Evaluation
+    from auth_server.face.lfw import Portrait
+    from auth_server.face.sighting import Sighting
     from auth_server.face.survey import Plan
 
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures, as NAME/NAME_0001.jpg; all of them are compared across people.",
 )
+@report_option
 @work_options
 @model_options
 @shared_options
@@ -38,6 +42,7 @@ def evaluate(
     desk: Desk,
     pairs: Path,
     images: Path,
+    report: Path | None,
     work: Path | None,
     jobs: int | None,
     models: Path | None,
@@ -48,16 +53,40 @@ def evaluate(
 
     \b
     Example:
-      4auth-provision face evaluate --pairs pairs.txt --images lfw --work .face
+      4auth-provision face evaluate --pairs pairs.txt --images lfw --work .face --report report.html
     """
     plan = plan_of(chosen_settings(desk, models, recogniser, detector), jobs, work)
-    found = measure(pairs, images, plan)
-    document = document_of(found, plan, today=desk.now().date(), pairs=pairs, images=images)
+    measured = measure(pairs, images, plan)
+    document = document_of(measured.found, plan, today=desk.now().date(), pairs=pairs, images=images)
     show_evaluation(desk.output, document)
+    if report is not None:
+        from provisioning.face_report import write_evaluation
+
+        write_evaluation(report, measured, document)
+        desk.output.say()
+        desk.output.say(f"The report is in {report}.")
     desk.output.result(document)
 
 
-def measure(pairs: Path, images: Path, plan: "Plan") -> "Evaluation":
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What pictures tell, and where each picture and its face is."""
+
+    found: "Evaluation"
+    paths: "Mapping[Portrait, Path]"
+    sightings: "Mapping[Portrait, Sighting]"
+
+    def chip(self, portrait: "Portrait") -> bytes:
+        """Return the aligned face of a picture in which one was found, as JPEG."""
+        from auth_server.face.chips import chip_jpeg
+
+        points = self.sightings[portrait].points
+        if points is None:
+            raise ValueError(f"{portrait} has no face")
+        return chip_jpeg(self.paths[portrait], points)
+
+
+def measure(pairs: Path, images: Path, plan: "Plan") -> Measured:
     """Look at all pictures, and return what they tell. Raises EvaluationRefused."""
     from auth_server.face.evaluation import evaluate as evaluate_sightings
     from auth_server.face.lfw import find_portraits, read_pairs
@@ -67,13 +96,11 @@ def measure(pairs: Path, images: Path, plan: "Plan") -> "Evaluation":
     bar: Progress[None]
     with progress(len(portraits), "Looking at pictures") as bar:
         sightings = sightings_of(portraits, plan, bar.advance)
-    return evaluate_sightings(sightings, listed)
+    return Measured(evaluate_sightings(sightings, listed), portraits, sightings)
 
 
 def document_of(found: "Evaluation", plan: "Plan", *, today: date, pairs: Path, images: Path) -> dict[str, Any]:
     """Return an evaluation as JSON has it."""
-    from dataclasses import asdict
-
     from auth_server.face.accuracy import accuracy
     from auth_server.face.evaluation import RATES
     from auth_server.face.pipeline import identity_of

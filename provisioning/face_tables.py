@@ -76,3 +76,42 @@ def _show_accuracy(output: Output, told: Document | None) -> None:
     error = f" +- {told['standard_error'] * 100:.2f}" if told["standard_error"] is not None else ""
     how = f"over {folds} folds" if told["is_held_out"] else "of one fold, by its own best threshold"
     output.say(f"Accuracy by LFW's protocol: {told['mean'] * 100:.2f} %{error} {how}")
+
+
+def show_liveness(output: Output, found: Document) -> None:
+    """Print what became of recordings."""
+    output.say(f"Presence threshold {found['presence_threshold']:g}. Each recording was held before the camera for all")
+    output.say(
+        f"{found['sequences']} sequences of {found['movements']} movements, from {found['starts']} place(s) of it."
+    )
+    for name, layer in found["layers"].items():
+        output.say()
+        output.say(_LAYERS[name])
+        for side, error in (("attacks", "APCER"), ("live", "BPCER")):
+            kinds, files = layer[side]["kinds"], layer[side]["files"]
+            if kinds:
+                heads = (side, "passed", error, "no judgement", "presence", "refused for", "asked again for")
+                output.table(heads, [_liveness_row(*row) for row in (*kinds.items(), *files.items())])
+
+
+_LAYERS = {
+    "passive": "By the look alone (passive):",
+    "active": "By movements alone (active):",
+    "both": "By both, as login does by default:",
+}
+
+
+def _liveness_row(name: str, rates: Document) -> tuple[str, ...]:
+    return (
+        name,
+        f"{rates['passed']:,} of {rates['shown']:,}",
+        percent(rates["error"]),
+        percent(rates["non_response"]),
+        "-" if rates["presence_mean"] is None else f"{rates['presence_mean']:.3f}",
+        _counts(rates["refused_for"]),
+        _counts(rates["asked_again_for"]),
+    )
+
+
+def _counts(counts: Document) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"

@@ -13,7 +13,7 @@ NAMELESS: Final = frozenset(
     {
         *("site init", "site upgrade", "restore", "backup check", "backup list"),
         *("models fetch", "models check", "completion"),
-        *("face compare", "face evaluate"),
+        *("face calibrate", "face compare", "face evaluate", "face liveness"),
     }
 )
 """These make or mend what names are kept in, or touch no site: they take no name, and none is asked of them."""

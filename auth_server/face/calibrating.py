@@ -4,7 +4,7 @@ The threshold in use is the largest whose FMR is below 1e-4 with 95 % confidence
 show is not enough.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
@@ -13,10 +13,18 @@ from auth_server.errors import EvaluationRefused
 from auth_server.face.calibration import FORMAT, IN_USE, ONE_PERSON, Identity
 from auth_server.face.comparisons import BINS, Strangers
 from auth_server.face.evaluation import Claim, Evaluation, fnmr
+from auth_server.face.liveness import Shown, figures, has_judgement, is_file_wrong, is_judged, layers
+from auth_server.face.showing import FRAMES
 from auth_server.face.statistics import upper_bound
 
 CURVE_END: Final = 1.1
 """The distance up to which the file tells an FMR; beyond it most strangers are."""
+
+PRESENCE_THRESHOLDS: Final = tuple(step / 20 for step in range(10, 20))
+"""From a half, below which "real" is not even the likelier answer, to 0.95."""
+
+APCER_MAX: Final = 0.07
+"""Of the worst species, NIST SP 800-63B's figure for presentation attacks."""
 
 _PER_DECADE: Final = 5
 
@@ -83,3 +91,53 @@ def curve(every: Strangers) -> list[tuple[float, float]]:
 
 def _digits(value: float) -> float:
     return float(f"{value:.3g}")
+
+
+def presence_section(shown: Sequence[Shown], model: str, data: str, today: date) -> dict[str, Any]:
+    """Return what a calibration says of presence by the look of pictures.
+
+    The threshold is the least of `PRESENCE_THRESHOLDS` at which no species passes more often than
+    `APCER_MAX`. Raises EvaluationRefused where there is none, or one side is missing.
+    """
+    if {one.is_live for one in shown if has_judgement(one, layers(0.5)[0])} != {True, False}:
+        raise EvaluationRefused("a presence threshold needs both live recordings and attacks in which a face is found")
+    for threshold in PRESENCE_THRESHOLDS:
+        told = figures(shown, threshold)["passive"]
+        worst = max(kind["error"]["rate"] for kind in told["attacks"]["kinds"].values() if kind["error"])
+        if worst <= APCER_MAX:
+            return {
+                "model": model,
+                "data": data,
+                "date": today.isoformat(),
+                "threshold": threshold,
+                "frames_in_submission": FRAMES,
+                "apcer_max": APCER_MAX,
+                "attacks": _side(shown, threshold, is_live=False) | {"species": _kinds(told["attacks"])},
+                "live": _side(shown, threshold, is_live=True) | {"sources": _kinds(told["live"])},
+            }
+    raise EvaluationRefused(
+        f"at no threshold up to {PRESENCE_THRESHOLDS[-1]} does every species of attack pass at most "
+        f'{APCER_MAX * 100:g} % of the time: do without the passive layer here (face.presence = "active")'
+    )
+
+
+def _side(shown: Sequence[Shown], threshold: float, *, is_live: bool) -> dict[str, Any]:
+    """The rates of one side as a whole; one-sided bounds, of files, because submissions of one are alike."""
+    passive = layers(threshold)[0]
+    side = [one for one in shown if one.is_live == is_live and has_judgement(one, passive)]
+    judged = [outcome for one in side for outcome in one.showing.passive if is_judged(outcome)]
+    wrong = sum(passive.passes(outcome) != is_live for outcome in judged)
+    wrong_files = sum(is_file_wrong(one, passive) for one in side)
+    return {
+        "presentations": len(side),
+        "submissions": len(judged),
+        "error_rate": round(wrong / len(judged), 4),
+        "wrong_presentations": wrong_files,
+        "upper_95_by_presentation": round(upper_bound(wrong_files, len(side)), 3),
+    }
+
+
+def _kinds(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        kind: {"error": rates["error"], "non_response": rates["non_response"]} for kind, rates in told["kinds"].items()
+    }

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
-import auth_server.face
 import auth_vision
 from auth_server.errors import EvaluationRefused
-from auth_server.face import crew, ledger
+from auth_server.face import crew, frames, ledger, pipeline, sighting
 from auth_server.face.lfw import Portrait
 from auth_server.face.pipeline import identity_of
 from auth_server.face.sighting import Sighting, look_at, sighting_of
@@ -51,16 +51,17 @@ def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advanc
     return {portrait: seen[portrait] for portrait in portraits}
 
 
-def names_of(settings: FaceSettings) -> tuple[str, ...]:
-    """Return the names of all that what is seen depends on, the code that looks among them."""
+def names_of(settings: FaceSettings, *modules: ModuleType) -> tuple[str, ...]:
+    """Return the names of all that what is seen depends on: models, and the code that looks, of `modules` as well."""
     weights = (models.POSE.sha256, models.EYE.sha256, models.LIVENESS.sha256)
-    return (*astuple(identity_of(settings)), *weights, *_sources())
+    return (*astuple(identity_of(settings)), *weights, *_checksums(auth_vision, frames, pipeline, sighting, *modules))
 
 
-def _sources() -> Iterator[str]:
-    """The checksums of the code: a finding of other code is not to be gone on from."""
-    for package in (auth_vision, auth_server.face):
-        for path in sorted(Path(package.__path__[0]).glob("*.py")):
+def _checksums(*modules: ModuleType) -> Iterator[str]:
+    """Those of the modules' files, of a package all: what other code found is not to be gone on from."""
+    for module in modules:
+        file = Path(str(module.__file__))
+        for path in sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]:
             yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
