@@ -1,7 +1,7 @@
 """`4auth-provision face evaluate`: how often strangers match, and people do not match themselves."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures, as NAME/NAME_0001.jpg; all of them are compared across people.",
 )
+@click.option(
+    "--by-deepface", is_flag=True, help="Embed by DeepFace's own call, to compare: login calls its model directly."
+)
 @report_option
 @work_options
 @model_options
@@ -42,6 +45,7 @@ def evaluate(
     desk: Desk,
     pairs: Path,
     images: Path,
+    by_deepface: bool,
     report: Path | None,
     work: Path | None,
     jobs: int | None,
@@ -55,7 +59,7 @@ def evaluate(
     Example:
       4auth-provision face evaluate --pairs pairs.txt --images lfw --work .face --report report.html
     """
-    plan = plan_of(chosen_settings(desk, models, recogniser, detector), jobs, work)
+    plan = replace(plan_of(chosen_settings(desk, models, recogniser, detector), jobs, work), by_deepface=by_deepface)
     measured = measure(pairs, images, plan)
     document = document_of(measured.found, plan, today=desk.now().date(), pairs=pairs, images=images)
     show_evaluation(desk.output, document)
@@ -111,6 +115,7 @@ def document_of(found: "Evaluation", plan: "Plan", *, today: date, pairs: Path, 
         "date": today.isoformat(),
         "pairs": str(pairs),
         "images": str(images),
+        "by_deepface": plan.by_deepface,
         "measured_with": asdict(identity_of(plan.settings)),
         "pictures": found.pictures,
         "people": found.people,

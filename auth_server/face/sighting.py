@@ -12,7 +12,7 @@ from auth_server.errors import Malformed
 from auth_server.face.frames import decode_frame
 from auth_server.face.pipeline import Embedding, Pipeline
 from auth_vision import quality
-from auth_vision.geometry import Picture, Points
+from auth_vision.geometry import Picture, Points, align
 from auth_vision.look import Face
 
 
@@ -45,8 +45,11 @@ def sighting_of(document: Mapping[str, Any]) -> Sighting:
     return Sighting(document["code"], int(document["faces"]), embedding, np.array(document["points"], np.float64))
 
 
-def look_at(pipeline: Pipeline, data: bytes) -> Sighting:
-    """Look at a JPEG as login does, and embed the face nearest its middle: a portrait's label is that one's."""
+def look_at(pipeline: Pipeline, data: bytes, *, by_deepface: bool = False) -> Sighting:
+    """Look at a JPEG as login does, and embed the face nearest its middle: a portrait's label is that one's.
+
+    By DeepFace: with the embedding that its own call, `DeepFace.represent`, makes of the aligned face.
+    """
     try:
         picture = decode_frame(data, "picture")
     except Malformed:
@@ -57,7 +60,9 @@ def look_at(pipeline: Pipeline, data: bytes) -> Sighting:
     if not faces:
         return Sighting(CaptureHint.NO_FACE.value)
     face = most_central(picture, faces)
-    return Sighting(code, len(faces), pipeline.embed(picture, face), face.points)
+    chip = align(picture, face.points)
+    embedding = pipeline.embed_by_deepface(chip) if by_deepface else pipeline.embed_chip(chip)
+    return Sighting(code, len(faces), embedding, face.points)
 
 
 def most_central(picture: Picture, faces: list[Face]) -> Face:

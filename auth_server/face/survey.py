@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import auth_vision
 from auth_server.errors import EvaluationRefused
-from auth_server.face import crew, frames, ledger, pipeline, sighting
+from auth_server.face import crew, frames, ledger, pipeline, plugins, runtime, sighting
 from auth_server.face.lfw import Portrait
 from auth_server.face.pipeline import identity_of
 from auth_server.face.sighting import Sighting, look_at, sighting_of
@@ -29,6 +29,14 @@ class Plan:
     settings: FaceSettings
     jobs: int
     work: Path | None
+    by_deepface: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    key: str
+    path: Path
+    by_deepface: bool
 
 
 def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advance) -> dict[Portrait, Sighting]:
@@ -40,13 +48,14 @@ def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advanc
     paths_of: dict[str, list[Portrait]] = {}
     for portrait, path in portraits.items():
         paths_of.setdefault(_key(path), []).append(portrait)
-    with ledger.opened(plan.work, KIND, *names_of(plan.settings)) as found:
+    with ledger.opened(plan.work, KIND, *names_of(plan.settings), str(plan.by_deepface)) as found:
         known = [key for key in paths_of if key in found]
         advance(sum(len(paths_of[key]) for key in known))
-        tasks = [(key, portraits[paths_of[key][0]]) for key in paths_of if key not in found]
-        for (key, _), document in crew.share_out(_look, plan.settings, tasks, plan.jobs):
-            found.put(key, document)
-            advance(len(paths_of[key]))
+        new = [(key, portraits[paths_of[key][0]]) for key in paths_of if key not in found]
+        tasks = [_Task(key, path, plan.by_deepface) for key, path in new]
+        for task, document in crew.share_out(_look, plan.settings, tasks, plan.jobs):
+            found.put(task.key, document)
+            advance(len(paths_of[task.key]))
         seen = {portrait: _recalled(found[key]) for key, all_of in paths_of.items() for portrait in all_of}
     return {portrait: seen[portrait] for portrait in portraits}
 
@@ -54,7 +63,11 @@ def sightings_of(portraits: Mapping[Portrait, Path], plan: Plan, advance: Advanc
 def names_of(settings: FaceSettings, *modules: ModuleType) -> tuple[str, ...]:
     """Return the names of all that what is seen depends on: models, and the code that looks, of `modules` as well."""
     weights = (models.POSE.sha256, models.EYE.sha256, models.LIVENESS.sha256)
-    return (*astuple(identity_of(settings)), *weights, *_checksums(auth_vision, frames, pipeline, sighting, *modules))
+    return (
+        *astuple(identity_of(settings)),
+        *weights,
+        *_checksums(auth_vision, frames, pipeline, plugins, runtime, sighting, *modules),
+    )
 
 
 def _checksums(*modules: ModuleType) -> Iterator[str]:
@@ -72,8 +85,8 @@ def _key(path: Path) -> str:
         raise EvaluationRefused(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _look(settings: FaceSettings, task: tuple[str, Path]) -> dict[str, Any]:
-    return look_at(crew.pipeline_of(settings), task[1].read_bytes()).document()
+def _look(settings: FaceSettings, task: _Task) -> dict[str, Any]:
+    return look_at(crew.pipeline_of(settings), task.path.read_bytes(), by_deepface=task.by_deepface).document()
 
 
 def _recalled(document: Mapping[str, Any]) -> Sighting:
