@@ -34,6 +34,11 @@ class Box:
     width: float
     height: float
 
+    def scaled(self, factor: float) -> "Box":
+        """Return the box of the same centre, so many times as large."""
+        width, height = self.width * factor, self.height * factor
+        return Box(self.x + (self.width - width) / 2, self.y + (self.height - height) / 2, width, height)
+
     def squared(self) -> "Box":
         """Return the square of the same centre and height: the landmark model was trained on those."""
         return Box(self.x + (self.width - self.height) / 2, self.y, self.height, self.height)
@@ -93,6 +98,14 @@ def align(picture: Picture, points: Points) -> Picture:
     """Return the face as a chip of `CHIP_SIZE`, its five points as near as can be to ArcFace's in its middle."""
     matrix = similarity(points, REFERENCE_POINTS + (CHIP_SIZE - FACE_SIZE) / 2)
     return np.asarray(cv2.warpAffine(picture, matrix, (CHIP_SIZE, CHIP_SIZE), flags=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def chip_square(points: Points) -> Box:
+    """Return the square that an aligned face fills, before it is turned about its middle until the face is upright."""
+    matrix = similarity(REFERENCE_POINTS + (CHIP_SIZE - FACE_SIZE) / 2, points)
+    side = CHIP_SIZE * float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    x, y = matrix @ (CHIP_SIZE / 2, CHIP_SIZE / 2, 1)
+    return Box(float(x) - side / 2, float(y) - side / 2, side, side)
 
 
 def middle(chip: NDArray[Any], side: int = FACE_SIZE) -> NDArray[Any]:

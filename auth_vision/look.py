@@ -46,7 +46,7 @@ class Features:
     over its width, about 0.3 (0.2 for narrow eyes), lower when shut. `light` is the mean grey of the face,
     0 to 255, `detail` its sharpness: 0 for a flat one, 0.1 for a usual photograph. `unsteadiness` is how far the
     points of the face move, in its heights, when they are looked for again in other crops: 0.01 for a face,
-    0.04 and more for a head on its side, a cat, or a hand before the face.
+    0.05 and more mostly for a head on its side, a cat, or a hand before the face.
     """
 
     face: Face

@@ -28,11 +28,7 @@ class PoseFinder:
 
     def find(self, picture: Picture, box: Box) -> Pose:
         """Return the pose of the face in `box` of a BGR picture."""
-        wide = Box(
-            box.x - box.width * (_SCALE - 1) / 2, box.y - box.height * (_SCALE - 1) / 2,
-            box.width * _SCALE, box.height * _SCALE,
-        )  # fmt: skip
-        rgb = cv2.cvtColor(crop(picture, wide, _SEEN_SIZE), cv2.COLOR_BGR2RGB)
+        rgb = cv2.cvtColor(crop(picture, box.scaled(_SCALE), _SEEN_SIZE), cv2.COLOR_BGR2RGB)
         scaled = (rgb.astype(np.float32) / np.float32(255) - _MEAN) / _DEVIATION
         scores = run(self._session, np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]))
         yaw, pitch, roll = (float(softmax(one[0]) @ _BINS) for one in scores)

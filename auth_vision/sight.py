@@ -57,23 +57,8 @@ class Sight:
             eye_ratio=eye_ratio(face.landmarks),
             light=light.light(chip),
             detail=light.detail(chip),
-            unsteadiness=self._unsteadiness(picture, face),
+            unsteadiness=self.landmarks.unsteadiness(picture, face.box, face.points),
         )
-
-    def _unsteadiness(self, picture: Picture, face: Face) -> float:
-        box = face.box
-        again = [five_points(self.landmarks.find(picture, other)) for other in (_wider(box), _lower(box))]
-        moved = [np.linalg.norm(points - face.points, axis=1).mean() for points in again]
-        return float(np.mean(moved)) / box.height
-
-
-def _wider(box: Box) -> Box:
-    width, height = 1.15 * box.width, 1.15 * box.height
-    return Box(box.x - (width - box.width) / 2, box.y - (height - box.height) / 2, width, height)
-
-
-def _lower(box: Box) -> Box:
-    return Box(box.x, box.y + 0.08 * box.height, box.width, box.height)
 
 
 def nose_place(points: Points) -> tuple[float, float, float]:

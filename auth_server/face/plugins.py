@@ -7,7 +7,7 @@ and can be used through `DeepFace.represent(..., model_name="4auth", detector_ba
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,7 +23,7 @@ from auth_server.face.runtime import (
     set_deepface_home,
 )
 from auth_vision import models
-from auth_vision.geometry import CHIP_SIZE, Box, channels_first, context, middle
+from auth_vision.geometry import CHIP_SIZE, Box, Picture, channels_first, chip_square, context, middle
 from auth_vision.look import Face
 from auth_vision.sessions import load_session, run, softmax
 from auth_vision.sight import Sight
@@ -55,7 +55,7 @@ def register(folder: Path) -> None:
 
 @dataclass
 class LandmarkedRegion(FacialAreaRegion):
-    """A detected face with its landmarks unrounded, left of the picture first."""
+    """A face as DeepFace has to cut it out, with the face itself as it was found."""
 
     face: Face | None = None
 
@@ -67,15 +67,32 @@ class FaceDetector(Detector):
         self.sight = Sight(_folder)
 
     def detect_faces(self, img: NDArray[Any]) -> list[FacialAreaRegion]:
-        """Return the faces in a BGR picture, surest first."""
-        return [_region(self.sight.face(img, box, score)) for box, score in self.sight.finder.find(img)]
+        """Return the faces in a BGR picture, surest first.
+
+        A region is the square that DeepFace has to turn upright and cut out to give the recogniser an aligned
+        face, larger than the face's own box; `face` has that one.
+        """
+        picture, x, y = _without_border(img)
+        found = [(replace(box, x=box.x + x, y=box.y + y), score) for box, score in self.sight.finder.find(picture)]
+        return [_region(self.sight.face(img, box, score)) for box, score in found]
+
+
+def _without_border(img: NDArray[Any]) -> tuple[Picture, int, int]:
+    """Return what is inside the black border, half its size on each side, that DeepFace puts around a picture."""
+    y, x = img.shape[0] // 4, img.shape[1] // 4
+    if not (y and x) or img[:y].any() or img[-y:].any() or img[:, :x].any() or img[:, -x:].any():
+        return img, 0, 0
+    return np.ascontiguousarray(img[y:-y, x:-x]), x, y
 
 
 def _region(face: Face) -> LandmarkedRegion:
-    right_eye, left_eye, nose, mouth_right, mouth_left = ((int(px), int(py)) for px, py in face.points.round())
-    box = face.box
+    # Unrounded, because DeepFace turns a face by the two eyes alone.
+    right_eye, left_eye, nose, mouth_right, mouth_left = (
+        cast(tuple[int, int], (px, py)) for px, py in face.points.tolist()
+    )
+    square = chip_square(face.points)
     return LandmarkedRegion(
-        x=int(box.x), y=int(box.y), w=int(box.width), h=int(box.height),
+        x=round(square.x), y=round(square.y), w=round(square.width), h=round(square.height),
         left_eye=left_eye, right_eye=right_eye, nose=nose, mouth_right=mouth_right, mouth_left=mouth_left,
         confidence=face.confidence, face=face,
     )  # fmt: skip

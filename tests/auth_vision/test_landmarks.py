@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from auth_vision.geometry import Box
+from auth_vision.geometry import Box, five_points
 from auth_vision.sight import Sight
 
 BOX = Box(179, 63, 90, 111)
@@ -29,3 +29,19 @@ def test_they_move_and_grow_with_it(sight: Sight, astronaut: np.ndarray, scale: 
     box = Box(BOX.x * scale + x, BOX.y * scale + y, BOX.width * scale, BOX.height * scale)
     expected = sight.landmarks.find(astronaut, BOX) * scale + (x, y)
     assert np.abs(sight.landmarks.find(moved, box) - expected).max() < 4 * scale
+
+
+@pytest.mark.parametrize("degrees", [0, -45, 45])
+def test_the_points_of_a_face_stay_when_it_is_looked_at_again(
+    sight: Sight, astronaut: np.ndarray, degrees: int
+) -> None:
+    turn = cv2.getRotationMatrix2D((224, 118), degrees, 1) + np.array([[0, 0, 32], [0, 0, 138]])
+    features = sight.look(np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8)).features
+    assert features
+    assert features.unsteadiness < 0.025
+
+
+def test_points_that_were_made_up_do_not_stay(sight: Sight) -> None:
+    noise = np.random.default_rng(8).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    box = Box(50, 50, 120, 150)
+    assert sight.landmarks.unsteadiness(noise, box, five_points(sight.landmarks.find(noise, box))) > 0.04

@@ -74,9 +74,11 @@ SPECIFICATION = [
     ("looks up a little", look(turned(pitch=20)), None),
     ("looks up", look(turned(pitch=20.1)), CaptureHint.TURNED),
     ("looks down", look(turned(pitch=-40.1)), CaptureHint.TURNED),
-    ("eyes shut", look(replace(GOOD, eyes_open=(0.09, 0.09), eye_ratio=0.139)), CaptureHint.EYES_SHUT),
-    ("one eye shut", look(replace(GOOD, eyes_open=(0.0, 0.1), eye_ratio=0.139)), None),
-    ("narrow eyes that the model calls shut", look(replace(GOOD, eyes_open=(0.0, 0.0), eye_ratio=0.14)), None),
+    ("upright enough", look(replace(GOOD, unsteadiness=0.04)), None),
+    ("on its side", look(replace(GOOD, unsteadiness=0.0401)), CaptureHint.TURNED),
+    ("eyes shut", look(replace(GOOD, eyes_open=(0.09, 0.09), eye_ratio=0.099)), CaptureHint.EYES_SHUT),
+    ("one eye shut", look(replace(GOOD, eyes_open=(0.0, 0.1), eye_ratio=0.099)), None),
+    ("narrow eyes that the model calls shut", look(replace(GOOD, eyes_open=(0.0, 0.0), eye_ratio=0.10)), None),
     ("low eyes that the model calls open", look(replace(GOOD, eyes_open=(0.9, 0.9), eye_ratio=0.05)), None),
 ]  # fmt: skip
 

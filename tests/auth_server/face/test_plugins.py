@@ -98,6 +98,36 @@ def test_deepfaces_own_call_gives_the_embedding_that_the_server_compares(
     assert np.allclose(pipeline.embed_by_deepface(chip), pipeline.embed(picture, face), atol=1e-6)
 
 
+@pytest.mark.parametrize("degrees", [0, -20, 30])
+def test_deepfaces_own_call_finds_and_aligns_a_face_nearly_as_the_server_does(
+    engine: FaceEngine, models_folder: Path, astronaut: np.ndarray, degrees: int
+) -> None:
+    """It turns a face by its eyes alone and cuts it out by whole pixels, in a picture with a black border."""
+    assert engine.model.startswith("4auth-")
+    turn = cv2.getRotationMatrix2D((225, 110), degrees, 1) + np.array([[0, 0, 31], [0, 0, 146]])
+    picture = np.ascontiguousarray(cv2.warpAffine(astronaut, turn, (512, 512))[:, :, ::-1])
+    pipeline = Pipeline(FaceSettings(models=models_folder))
+    (face,) = pipeline.faces(picture)
+    (one,) = runtime.represent(picture, model_name="4auth", detector_backend="4auth")
+    assert one["face_confidence"] == round(face.confidence, 2)
+    assert 1 - np.asarray(one["embedding"]) @ pipeline.embed(picture, face) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(301, 400), (400, 301), (40, 40), (3, 3)])
+def test_a_face_is_where_it_is_also_in_a_picture_with_deepfaces_border(
+    engine: FaceEngine, astronaut: np.ndarray, shape: tuple[int, int]
+) -> None:
+    assert engine.model.startswith("4auth-")
+    detector = runtime.modeling.build_model("face_detector", "4auth")
+    picture = np.ascontiguousarray(astronaut[: shape[0], 50 : 50 + shape[1], ::-1])
+    y, x = (int(0.5 * side) for side in picture.shape[:2])
+    within = detector.detect_faces(picture)
+    bordered = detector.detect_faces(np.pad(picture, ((y, y), (x, x), (0, 0))))
+    assert len(within) == len(bordered) == (min(shape) > 100)
+    for one, other in zip(within, bordered, strict=True):
+        assert np.allclose(one.face.points + np.array([x, y]), other.face.points, atol=0.5)
+
+
 BY_DEEPFACE = """
 import json, sys
 from pathlib import Path
@@ -213,7 +243,10 @@ class Detector:
 
     def detect_faces(self, img: np.ndarray) -> list[object]:
         found = runtime.modeling.build_model("face_detector", "4auth").detect_faces(img)
-        return [runtime.FacialAreaRegion(x=region.x, y=region.y, w=region.w, h=region.h) for region in found]
+        boxes = [region.face.box for region in found]
+        return [
+            runtime.FacialAreaRegion(x=int(box.x), y=int(box.y), w=int(box.width), h=int(box.height)) for box in boxes
+        ]
 
 
 def test_any_model_in_deepfaces_tables_can_be_chosen(
