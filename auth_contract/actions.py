@@ -1,6 +1,7 @@
 """The closed vocabularies of the wire: actions, reasons, hints."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Action(StrEnum):
@@ -72,3 +73,7 @@ class Movement(StrEnum):
     LOOK_UP = "look_up"
     BLINK = "blink"
     COME_CLOSER = "come_closer"
+
+
+HEAD_MOVEMENTS: Final = frozenset({Movement.TURN_LEFT, Movement.TURN_RIGHT, Movement.LOOK_UP})
+"""Those that show the depth of a head, which a picture that is turned before the camera has not."""

@@ -18,7 +18,6 @@ import pyotp
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from auth_contract.actions import Movement
 from auth_contract.fields import canonical_mac, canonical_username
 from auth_server.account_faces import FOLLOWED, FURTHER, MIGRATED, AccountFaces, open_further
 from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, changed, open_of, seal_for
@@ -61,7 +60,6 @@ _SECRETS = (
     .select_from(KEYED)
     .where(_BY_NAME)
 )
-_EXEMPT = select(EXEMPTIONS.c.movement).where(EXEMPTIONS.c.username == bindparam("name"))
 _STANDING = select(
     USERS.c.username, USERS.c.enabled, USERS.c.face_enabled, USERS.c.face_model, USERS.c.created_at
 ).order_by(USERS.c.username)
@@ -181,11 +179,6 @@ class Accounts(AccountFaces):
             followed=faces.followed(self._model) if self._is_following else None,
             followed_at=faces.followed_at if self._is_following else None,
         )
-
-    def exemptions(self, username: str) -> frozenset[Movement]:
-        """Return the movements that a person cannot do; none for a name that no account has."""
-        with self._database.read() as session:
-            return frozenset(map(Movement, session.connection().execute(_EXEMPT, {"name": username}).scalars()))
 
     def add(self, account: NewAccount, now: datetime) -> Account:
         """Store a new account, enabled, and return it; see `create`."""

@@ -78,6 +78,7 @@ _ACTS: Final = {
     "admin.user.enable": "enable an account",
     "admin.user.invite": "invite a person to register",
     "admin.user.reset": "reset factors of an account",
+    "admin.user.set": "set which movements a person is asked for",
     "admin.user.unbind": "unbind an account from a kiosk",
     "admin.user.uninvite": "withdraw an invitation",
     "admin.user.unlock": "forget an account's failures",

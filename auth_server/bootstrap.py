@@ -17,6 +17,7 @@ from auth_server.checkpoints import Checkpoints
 from auth_server.due_changes import DueChanges
 from auth_server.effects import Effects
 from auth_server.errors import SettingsRefused
+from auth_server.exemptions import Exemptions
 from auth_server.face.engine import FaceEngine
 from auth_server.face.thresholds import calibration_of
 from auth_server.housekeeping import Chore, Housekeeping
@@ -125,7 +126,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         asking=Asking(
             policies=policies,
             count=settings.face.movements if settings.face.is_active else 0,
-            exemptions=accounts.exemptions,
+            exemptions=Exemptions(database).of,
             rng=secrets.SystemRandom(),
         ),
         audit=audit,

@@ -35,7 +35,7 @@ _EVERYTHING_ELSE: Final = frozenset(
         *("notifications list", "notifications retry", "notifications test"),
         "site pin",
         *("user add", "user bind", "user delete", "user enable", "user invite", "user invites", "user reset"),
-        *("user unbind", "user uninvite"),
+        *("user set", "user unbind", "user uninvite"),
     }
 )
 

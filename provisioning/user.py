@@ -18,6 +18,7 @@ from provisioning.user_invite import invite, invites, uninvite
 from provisioning.user_list import list_
 from provisioning.user_lookup import accounts_of, find_account
 from provisioning.user_reset import reset
+from provisioning.user_set import set_
 from provisioning.user_show import show
 
 
@@ -31,7 +32,7 @@ def user() -> None:
     """
 
 
-for command in (list_, show, add, invite, invites, uninvite, bind, unbind, reset, delete, changes, cancel_change):
+for command in (list_, show, add, invite, invites, uninvite, bind, unbind, set_, reset, delete, changes, cancel_change):
     user.add_command(command)
 
 

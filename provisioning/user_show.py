@@ -5,9 +5,11 @@ from datetime import datetime
 
 import click
 
+from auth_contract.actions import Movement
 from auth_server.accounts import Account
 from auth_server.changes import Change
 from auth_server.directory import Directory
+from auth_server.exemptions import Exemptions
 from auth_server.lockout_report import Failures, failures_of
 from auth_server.tickets import Ticket, Tickets
 from provisioning.desk import Desk, Site, pass_desk, shared_options
@@ -21,6 +23,7 @@ from provisioning.user_document import (
     failures_sentence,
 )
 from provisioning.user_lookup import accounts_of, changes_of, kiosk_names, no_account, places
+from provisioning.user_set import words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class _Known:
 
     account: Account | None
     changed_at: datetime | None
+    exempt_from: frozenset[Movement]
     failures: tuple[Failures, ...]
     change: Change | None
     ticket: Ticket | None
@@ -61,6 +65,7 @@ def _known(site: Site, username: str, now: datetime) -> _Known:
     return _Known(
         account=accounts_of(site).find(username),
         changed_at=Directory(site.database).factors_changed_at(username),
+        exempt_from=Exemptions(site.database).of(username),
         failures=failures_of(site.database, [username], now).get(username, ()),
         change=change if change is not None and is_alive(change, now) else None,
         ticket=next((ticket for ticket in tickets if ticket.username == username), None),
@@ -79,6 +84,7 @@ def _lines(username: str, known: _Known, names: dict[str, str]) -> list[tuple[st
         lines += [
             ("kiosks", places(account, names)),
             ("face model", account.face_model),
+            *([("never asked to", words_of(known.exempt_from))] if known.exempt_from else []),
             ("since", account.created_at.isoformat(timespec="seconds")),
             ("factors since", known.changed_at.isoformat(timespec="seconds") if known.changed_at else "-"),
         ]
@@ -95,7 +101,9 @@ def _document(known: _Known, names: dict[str, str]) -> dict[str, object]:
     account, ticket = known.account, known.ticket
     changed_at = known.changed_at and known.changed_at.isoformat(timespec="seconds")
     return {
-        "user": None if account is None else account_document(account) | {"factors_changed_at": changed_at},
+        "user": None
+        if account is None
+        else account_document(account) | {"factors_changed_at": changed_at, "exempt_from": sorted(known.exempt_from)},
         "failures": [failures_document(failures) for failures in known.failures],
         "pending_change": None if known.change is None else change_document(known.change),
         "invitation": ticket

@@ -8,13 +8,13 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from auth_contract.actions import Movement
+from auth_contract.actions import HEAD_MOVEMENTS, Movement
 from auth_server.face.glimpse import Glimpse
 from auth_server.face.recording import Recording
 from auth_vision import movement
 from auth_vision.look import Features
 
-HEAD: Final = frozenset({Movement.TURN_LEFT, Movement.TURN_RIGHT, Movement.LOOK_UP})
+HEAD: Final = HEAD_MOVEMENTS
 """Movements that show the depth of a head; at least one of them is asked for, of whoever can do one."""
 
 FLAT_DEGREES: Final = 15.0

@@ -21,6 +21,7 @@ from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
+from auth_server.exemptions import Exemptions
 from auth_server.keyring import FieldCipher, Keyring
 from auth_server.resealing import SealedValues
 from auth_server.store.backup import page_findings
@@ -186,7 +187,7 @@ def test_from_the_release_before_nothing_is_touched(file_of_0002: Path, keyring:
         attempts = Attempts(database, lambda: "unused")
         assert attempts.consume(kiosk_id="k", nonce="n", action=Action.LOGIN, now=MADE).movements == ()
         accounts = Accounts(database, keyring.field, "4auth")
-        assert accounts.exemptions(PEOPLE[7]) == frozenset()
+        assert Exemptions(database).of(PEOPLE[7]) == frozenset()
         found = accounts.enrolment(PEOPLE[7])
         assert found.template.embedding == secret_of(PEOPLE[7])["face_template_enc"]
         assert found.face_png == secret_of(PEOPLE[7])["face_image_enc"]
