@@ -32,6 +32,9 @@ SHUT_RATIO: Final = 0.82
 """Of the eyes' height while open, when the eye model sees them shut as well; without it `SURELY_SHUT_RATIO`."""
 
 SURELY_SHUT_RATIO: Final = 0.6
+OPEN_RATIO: Final = 0.9
+"""From which on eyes count as open whatever the eye model says of them."""
+
 SHUT_MAX: Final = 0.3
 OPEN_MIN: Final = 0.5
 """Probabilities of open eyes, of the eye that is surer."""
@@ -123,13 +126,22 @@ def _is_shut(rest: Rest, one: Features) -> bool:
     return share <= (SHUT_RATIO if is_seen_shut else SURELY_SHUT_RATIO)
 
 
+def _is_open(rest: Rest, one: Features) -> bool:
+    return max(one.eyes_open) >= OPEN_MIN or one.eye_ratio >= OPEN_RATIO * rest.eye_ratio
+
+
 def _blink(rest: Rest, seen: Sequence[Features]) -> bool:
-    """Open, shut, and open again."""
-    states = [_is_shut(rest, one) for one in seen]
-    if True not in states:
-        return False
-    first = states.index(True)
-    return first > 0 and False in states[first:]
+    """Open, shut, and open again, while the face is level: seen from below, open eyes look shut."""
+    level = [
+        one
+        for one in seen
+        if rest.down - one.nose_down < UP_DOWN and abs(one.nose_across - rest.across) < 2 * TURN_ACROSS
+    ]
+    step = 0
+    for one in level:
+        is_next = _is_shut(rest, one) if step == 1 else _is_open(rest, one) and not _is_shut(rest, one)
+        step += is_next
+    return step >= 3
 
 
 _RULES: Final[Mapping[Movement, Callable[[Rest, Sequence[Features]], bool]]] = MappingProxyType(

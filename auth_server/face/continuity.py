@@ -21,7 +21,7 @@ from auth_vision.look import Features
 PLACE: Final = (0.15, 1.0)
 """How far a face's middle may move: face heights at once, and more of them in each second."""
 
-SIZE: Final = (0.20, 0.6)
+SIZE: Final = (0.25, 0.6)
 """The logarithm of how much larger or smaller it may become."""
 
 TURN: Final = (15.0, 150.0)

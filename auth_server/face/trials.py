@@ -99,6 +99,7 @@ class _Kiosk:
         self._footage, self._offset, self._patience = footage, offset, patience
         self._step = 0
         self._parts: dict[int, _Shots] = {}
+        self._rules: dict[int, Callable[[_Shots], bool]] = {}
 
     def look(self, part: int, at_least: int, is_over: Callable[[_Shots], bool]) -> None:
         """Take the pictures of a part until it is over; of frontal parts the last ones are kept."""
@@ -108,7 +109,9 @@ class _Kiosk:
             self._step += 1
             if len(shots) >= at_least and is_over(shots):
                 break
-        if at_least != _MOVEMENT_MIN:
+        if at_least == _MOVEMENT_MIN:
+            self._rules[part] = is_over
+        else:
             del shots[:-at_least]
 
     def features(self, part: int) -> list[Features]:
@@ -116,13 +119,21 @@ class _Kiosk:
 
     def recording(self, movements: tuple[Movement, ...]) -> Recording:
         most = (FRAMES_MAX - sum(FRONTAL)) // max(len(movements), 1)
-        sent = [(step, part) for part, shots in self._parts.items() for step, _ in _thinned(shots, most)]
+        sent = [
+            (step, part)
+            for part, shots in self._parts.items()
+            for step, _ in _thinned(shots, most, self._rules.get(part, _always))
+        ]
         marks = tuple(FrameMark(at_ms=_BEGAN_MS + STEP_MS * step, part=part) for step, part in sent)
         return Recording(tuple(self._jpeg(step) for step, _ in sent), marks, movements)
 
     def _jpeg(self, step: int) -> bytes:
         shown = self._offset + round(step * STEP_MS / 1000 * self._footage.fps)
         return self._footage.jpeg(shown % len(self._footage.pictures))
+
+
+def _always(_shots: _Shots) -> bool:
+    return True
 
 
 def _faces(shots: _Shots) -> list[Features]:
@@ -142,9 +153,12 @@ def _is_seen(asked: Movement, rest: movement.Rest | None) -> Callable[[_Shots], 
     return is_seen
 
 
-def _thinned(shots: _Shots, most: int) -> _Shots:
-    """At most so many: the last three, which show what was seen, and an even choice of those before."""
-    if len(shots) <= most:
-        return shots
-    last = len(shots) - 3
-    return [shots[step * last // (most - 3)] for step in range(most - 3)] + shots[last:]
+def _thinned(shots: _Shots, most: int, is_seen: Callable[[_Shots], bool]) -> _Shots:
+    """At most so many, the first and the last among them: those go that leave the shortest gaps, and no movement."""
+    kept = list(shots)
+    was_seen = is_seen(kept)
+    while len(kept) > most:
+        by_gap = sorted(range(1, len(kept) - 1), key=lambda place: kept[place + 1][0] - kept[place - 1][0])
+        fewer = (kept[:place] + kept[place + 1 :] for place in by_gap)
+        kept = next((left for left in fewer if is_seen(left) or not was_seen), kept[:-1])
+    return kept
