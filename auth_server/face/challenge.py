@@ -17,6 +17,8 @@ from auth_vision.look import Features
 HEAD: Final = HEAD_MOVEMENTS
 """Movements that show the depth of a head; at least one of them is asked for, of whoever can do one."""
 
+TURNS: Final = (Movement.TURN_LEFT, Movement.TURN_RIGHT)
+
 FLAT_DEGREES: Final = 15.0
 """A turn by so much, seen by the pose model, moves the nose of a solid head by 0.15 distances between the eyes."""
 
@@ -50,12 +52,25 @@ def seen_of(glimpses: Sequence[Glimpse], places: Sequence[int]) -> list[Features
 
 
 def missing(recording: Recording, glimpses: Sequence[Glimpse]) -> int | None:
-    """Return the number, from 1, of the first movement that was not made in its part, or None where all were."""
+    """Return the number, from 1, of the first movement that was not made as asked, or None where all were.
+
+    A turn that was not asked for, before the movement that was, is not as asked: a recording of somebody who
+    does all of them again and again would have each in the end.
+    """
     rest = movement.rest_of(seen_of(glimpses, recording.part(0)))
     for number, asked in enumerate(recording.movements, start=1):
-        if not movement.is_done(asked, rest, seen_of(glimpses, recording.part(number))):
+        if not _is_made(asked, rest, seen_of(glimpses, recording.part(number))):
             return number
     return None
+
+
+def _is_made(asked: Movement, rest: movement.Rest, seen: Sequence[Features]) -> bool:
+    for count in range(1, len(seen) + 1):
+        if movement.is_done(asked, rest, seen[:count]):
+            return True
+        if any(movement.is_done(other, rest, seen[:count]) for other in TURNS if other is not asked):
+            return False
+    return False
 
 
 def is_flat(recording: Recording, glimpses: Sequence[Glimpse], number: int) -> bool:

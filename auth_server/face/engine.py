@@ -33,9 +33,6 @@ __all__ = ["EnrolledFace", "FaceEngine", "FaceUnusable", "Observation", "Recordi
 RETRY_AFTER_S: Final = 2
 """The default queue, of 6 submissions of three frames, is worked off in about half a second of one core."""
 
-WITNESS_MORE: Final = 0.2
-"""By how much a turned face may be farther from the frontal ones than these from each other."""
-
 _ENROLLED_SIZES: Final = {(CHIP_SIZE, CHIP_SIZE), (FACE_SIZE, FACE_SIZE)}
 """Faces that were stored before had no rim."""
 
@@ -72,8 +69,8 @@ class FaceEngine:
         self._rules = Rules(
             model=self.model,
             one_person_max=thresholds.one_person_max,
-            witness_max=thresholds.one_person_max + WITNESS_MORE,
             is_active=settings.is_active,
+            is_presence_asked=settings.presence != "off",
         )
         self.looker: Looking = Looker(self._pipeline)
         self._places = threading.BoundedSemaphore(settings.queue_max)

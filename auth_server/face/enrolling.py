@@ -10,7 +10,7 @@ from typing import Final
 from auth_contract.actions import CaptureHint
 from auth_contract.limits import ENROL_FRAMES_MIN
 from auth_server.errors import FaceUnusable
-from auth_server.face.glimpse import Glimpse
+from auth_server.face.glimpse import Glimpse, apart
 from auth_vision import quality
 from auth_vision.look import Pose
 
@@ -65,11 +65,6 @@ def check_poses(poses: Sequence[Pose], *, place: int) -> None:
     """Raise FaceUnusable with `ONE_POSE`, for the picture at `place`, unless two of the poses are apart."""
     if not any(apart(one, other) >= POSES_APART for one in poses for other in poses):
         raise FaceUnusable(place, CaptureHint.ONE_POSE)
-
-
-def apart(one: Pose, other: Pose) -> float:
-    """Return by how many degrees two poses differ, in yaw or in pitch."""
-    return max(abs(one.yaw - other.yaw), abs(one.pitch - other.pitch))
 
 
 def _too_few(glimpses: Sequence[Glimpse], good: dict[int, Pose]) -> FaceUnusable:

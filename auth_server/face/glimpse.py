@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auth_server.face.pipeline import Embedding
 from auth_vision.geometry import Picture
-from auth_vision.look import Look
+from auth_vision.look import Look, Pose
 
 SMALL_WIDTH: Final = 160
 """Of the small grey picture: fine enough for a move of a face by a pixel, and noise is averaged out."""
@@ -35,6 +35,18 @@ class Portrait:
     chip: Picture = field(repr=False)
     embedding: Embedding = field(repr=False)
     presence: float | None
+
+
+def pose_of(glimpse: Glimpse) -> Pose:
+    """Return where the face looks. Raises ValueError where there is none."""
+    if glimpse.look.features is None:
+        raise ValueError("a frame without a face has no pose")
+    return glimpse.look.features.pose
+
+
+def apart(one: Pose, other: Pose) -> float:
+    """Return by how many degrees two poses differ, in yaw or in pitch."""
+    return max(abs(one.yaw - other.yaw), abs(one.pitch - other.pitch))
 
 
 def small_of(picture: Picture) -> Grey:

@@ -14,10 +14,11 @@ from auth_server.domain import Evidence, Template
 from auth_server.face import challenge
 from auth_server.face.choice import Choice, Unusable, choose
 from auth_server.face.continuity import continuity_of
-from auth_server.face.glimpse import Glimpse, Portrait
+from auth_server.face.glimpse import Glimpse, Portrait, pose_of
 from auth_server.face.observation import Observation
 from auth_server.face.pipeline import Embedding, unit
 from auth_server.face.recording import Recording, problem_of_marks
+from auth_server.face.repetition import problem_of_pictures
 
 PRESENCE_YAW_MAX: Final = 20.0
 PRESENCE_MAX: Final = 7
@@ -26,13 +27,13 @@ PRESENCE_MAX: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the engine asks for. Distances are cosine distances: `one_person_max` between two frontal frames,
-    `witness_max` between a turned one and all frontal ones together."""
+    """What the engine asks for. `one_person_max` is a cosine distance: between two frontal frames at most, and
+    between a turned one and all frontal ones together."""
 
     model: str
     one_person_max: float
-    witness_max: float
     is_active: bool
+    is_presence_asked: bool
 
 
 See = Callable[[Sequence[int]], list[Portrait]]
@@ -75,7 +76,7 @@ def _problem_of_frames(recording: Recording, glimpses: Sequence[Glimpse], rules:
         return "nothing_asked"
     if len({(glimpse.look.width, glimpse.look.height) for glimpse in glimpses}) > 1:
         return "mixed_sizes"
-    return problem_of_marks(recording)
+    return problem_of_marks(recording) or (problem_of_pictures(glimpses) if rules.is_presence_asked else None)
 
 
 def _unjudged(why: Unusable, problem: str | None, evidence: Evidence) -> Observation:
@@ -96,13 +97,13 @@ def _one_person(chosen: Choice, glimpses: Sequence[Glimpse], see: See, rules: Ru
     fused, distances = fuse([portrait.embedding for portrait in frontal])
     spread = float(distances.max())
     strangest = max((float(1 - portraits[place].embedding @ fused) for place in chosen.witnesses), default=0.0)
-    level = [place for place in chosen.witnesses if abs(_pose(glimpses[place])) <= PRESENCE_YAW_MAX]
+    level = [place for place in chosen.witnesses if abs(pose_of(glimpses[place]).yaw) <= PRESENCE_YAW_MAX]
     presence = mean_presence([portraits[place] for place in (*chosen.frontal, *level)[:PRESENCE_MAX]])
     return Observation(
         template=template_of(rules.model, fused),
         capture_hint=None,
         presence=presence,
-        is_one_person=spread <= rules.one_person_max and strangest <= rules.witness_max,
+        is_one_person=spread <= rules.one_person_max and strangest <= rules.one_person_max,
         evidence={
             "spread": round(spread, 4),
             "witness_distance": round(strangest, 4),
@@ -125,11 +126,6 @@ def _with_movements(seen: Observation, recording: Recording, glimpses: Sequence[
     if missing is None or problem is not None or not seen.is_one_person:
         return seen
     return replace(seen, template=None, capture_hint=CaptureHint.MOVEMENT, chips=())
-
-
-def _pose(glimpse: Glimpse) -> float:
-    features = glimpse.look.features
-    return 180.0 if features is None else features.pose.yaw
 
 
 def _height(glimpse: Glimpse) -> float:
