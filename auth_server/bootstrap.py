@@ -98,7 +98,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
     accounts.prepare_decoy()  # now, or the first unknown name would take longer than a known one
     lockouts, audit = Lockouts(database), AuditLog(database)
     kiosks, attempts = Kiosks(database), Attempts(database, new_token)
-    admins, tickets = Admins(database), Tickets(database)
+    admins, tickets, exemptions = Admins(database), Tickets(database), Exemptions(database)
     changes = Changes(database, keyring.field, new_token)
     assertions = Assertions(keyring.assertion, settings.site)
     executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
@@ -126,7 +126,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         asking=Asking(
             policies=policies,
             count=settings.face.movements if settings.face.is_active else 0,
-            exemptions=Exemptions(database).of,
+            exemptions=exemptions.of,
             rng=secrets.SystemRandom(),
         ),
         audit=audit,
@@ -144,6 +144,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
                 accounts=accounts,
                 admins=admins,
                 tickets=tickets,
+                exemptions=exemptions,
                 face_engine=face_engine,
                 executor=executor,
             ),

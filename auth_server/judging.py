@@ -5,7 +5,7 @@ Whatever breaks inside a factor is a failed verdict with an incident number. Not
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -17,6 +17,8 @@ from auth_server.admins import Admins, Role
 from auth_server.changes import Change
 from auth_server.domain import Attempt, Claims, Enrolment, Factor, Granted, Kiosk, Template, Verdict
 from auth_server.errors import FaceUnusable, RequestRefused
+from auth_server.exemptions import Exemptions
+from auth_server.face.challenge import is_drawn_for
 from auth_server.face.engine import FaceEngine
 from auth_server.face.observation import EnrolledFace
 from auth_server.face.recording import Recording
@@ -85,6 +87,7 @@ class Judge:
     accounts: Accounts
     admins: Admins
     tickets: Tickets
+    exemptions: Exemptions
     face_engine: FaceEngine
     executor: ThreadPoolExecutor
 
@@ -113,7 +116,7 @@ class Judge:
             Factor.KIOSK: partial(device.verify_kiosk, claim=claims.mac, kiosk_mac=kiosk_mac),
             Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
             Factor.PERMISSION: partial(self._permission, claims, found, now),
-            Factor.NEW_FACE: partial(self._new_face, _recording(case.submission, claims.new_frames, now), found),
+            Factor.NEW_FACE: partial(self._new_face, case.submission, found, now),
             Factor.SUPERVISOR: partial(self._supervisor, claims.username),
         }
         if case.change is not None:
@@ -138,12 +141,18 @@ class Judge:
 
     def _face(self, recording: Recording, enrolment: Enrolment, now: datetime) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
+            seen = self.face_engine.observe(recording)
             return face.verify(
-                claim=self.face_engine.observe(recording),
+                claim=replace(seen, problem=seen.problem or self._foreign(recording, enrolment.username)),
                 enrolment=self._current_template(enrolment, now),
                 threshold=self.face_engine.threshold,
                 presence_threshold=self.face_engine.presence_threshold,
             )
+
+    def _foreign(self, recording: Recording, username: str) -> str | None:
+        """What is wrong where the attempt was opened under the name of somebody who is asked for less."""
+        is_own = not recording.movements or is_drawn_for(recording.movements, self.exemptions.of(username))
+        return None if is_own else "drawn_for_another"
 
     def _current_template(self, enrolment: Enrolment, now: datetime) -> Template:
         """The template of today's model; where none was made yet, made of the enrolled picture and kept beside it."""
@@ -153,12 +162,14 @@ class Judge:
         self.accounts.store_migrated(enrolment, template, now)
         return template
 
-    def _new_face(self, recording: Recording, found: Judged) -> Verdict:
+    def _new_face(self, submission: Submission, found: Judged, now: datetime) -> Verdict:
+        recording = _recording(submission, submission.claims.new_frames, now)
         with STAGE_SECONDS.labels("enrol").time():
             try:
-                found.new_face = self.face_engine.enrol(recording)
+                seen = self.face_engine.enrol(recording)
             except FaceUnusable as error:
                 return face.verify_new(claim=error.hint, presence_threshold=None)
+        found.new_face = replace(seen, problem=seen.problem or self._foreign(recording, submission.claims.username))
         return face.verify_new(claim=found.new_face, presence_threshold=self.face_engine.presence_threshold)
 
     def _permission(self, claims: Claims, found: Judged, now: datetime) -> Verdict:

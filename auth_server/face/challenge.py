@@ -45,6 +45,18 @@ def draw(
             return tuple(drawn)
 
 
+def is_drawn_for(movements: Sequence[Movement], exemptions: frozenset[Movement]) -> bool:
+    """Return whether this could have been drawn for a person with these exemptions, and for nobody who has more.
+
+    An attempt is opened under a name that is only claimed: under that of somebody who cannot turn the head,
+    anybody would otherwise be asked for less.
+    """
+    able = frozenset(Movement) - exemptions or frozenset(Movement)
+    asked = set(movements)
+    is_whole = len(asked) == min(len(movements), len(able))
+    return asked <= able and is_whole and bool(HEAD & asked or not HEAD & able)
+
+
 def seen_of(glimpses: Sequence[Glimpse], places: Sequence[int]) -> list[Features]:
     """Return what was measured of the faces in some frames; frames without a face give nothing."""
     found = [glimpses[place].look.features for place in places]
