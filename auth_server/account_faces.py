@@ -137,7 +137,7 @@ class AccountFaces(AccountFactors):
             rows = session.connection().execute(_PICTURES, {"names": [*usernames]}).all()
         return sorted((_picture(self._cipher, *row) for row in rows), key=lambda found: found.username)
 
-    def with_other_models(self, model: str, after: str, limit: int) -> list[str]:
+    def with_other_models(self, model: str, after: str = "", limit: int | None = None) -> list[str]:
         """Return the names behind `after` that have a template of another model, in order."""
         with self._database.read() as session:
             statement = _STALE.limit(limit)

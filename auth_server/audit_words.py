@@ -56,6 +56,7 @@ _ACTS: Final = {
     "admin.audit.erase": "erase the details of old rows",
     "admin.backup.make": "make a backup",
     "admin.backup.prune": "remove old backups",
+    "admin.face.migrate": "give everybody a template of another model, or drop those of the old",
     "admin.import_original": "import the users of an original 4Auth",
     "admin.import_original.user": "import one user of an original 4Auth",
     "admin.keys.add": "make a key that waits to be used",

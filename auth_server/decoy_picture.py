@@ -9,15 +9,15 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
-SIDE: Final = 112
+SIDE: Final = 128
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _SIX_BITS: Final = bytes(64 + number % 64 for number in range(256))
-"""Noise of so many bits packs to the 27 KB that an aligned face has at the median; eight bits would be 38 KB."""
+"""Noise of so many bits packs to the bytes that an aligned face has; eight bits would to a third more."""
 
 
 @functools.cache
 def noise_png(random_bytes: Callable[[int], bytes]) -> bytes:
-    """Return a PNG of noise, RGB of 112 x 112; made once, because packing it takes some milliseconds."""
+    """Return a PNG of noise, RGB of 128 x 128; made once, because packing it takes some milliseconds."""
     row = 3 * SIDE
     noise = random_bytes(row * SIDE).translate(_SIX_BITS)
     rows = b"".join(b"\0" + noise[at : at + row] for at in range(0, len(noise), row))

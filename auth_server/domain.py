@@ -99,8 +99,9 @@ class Enrolment:
     same work is done and every factor fails. `totp_last_step` is the newest RFC 6238 time step
     already used; a code is accepted only for a later one. `factors_changed_at` tells later whether
     what was compared is still in force. `template` is of the server's model where there is one of it.
-    `face_png` is the enrolled aligned picture, RGB of 112 x 112. `followed` is the template that good
-    logins moved, where the site has it follow, and `followed_at` when it last did.
+    `face_png` is the enrolled aligned picture, RGB of 128 x 128, or of 112 x 112 from an earlier release.
+    `followed` is the template that good logins moved, where the site has it follow, and `followed_at` when
+    it last did.
     """
 
     username: str

@@ -6,6 +6,7 @@ from provisioning.face_calibrate import calibrate
 from provisioning.face_compare import compare
 from provisioning.face_evaluate import evaluate
 from provisioning.face_liveness import liveness
+from provisioning.face_migrate import migrate
 
 
 @click.group()
@@ -18,5 +19,5 @@ def face() -> None:
     """
 
 
-for verb in (calibrate, compare, evaluate, liveness):
+for verb in (calibrate, compare, evaluate, liveness, migrate):
     face.add_command(verb)

@@ -29,7 +29,7 @@ _EVERYTHING_ELSE: Final = frozenset(
     {
         *("admin add", "admin list", "admin remove", "admin renew-secret", "admin role", "admin show"),
         *("audit accept-restore", "audit erase"),
-        *("backup make", "import-original"),
+        *("backup make", "face migrate", "import-original"),
         *("keys add", "keys check", "keys retire", "keys rotate"),
         *("kiosk add", "kiosk enable", "kiosk replace-key"),
         *("notifications list", "notifications retry", "notifications test"),

@@ -12,6 +12,7 @@ import pyotp
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from PIL import Image
+from skimage.data import astronaut
 from sqlalchemy import event
 
 from auth_server.account_faces import FOLLOWED
@@ -21,6 +22,7 @@ from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher, Keyring
 from auth_server.password_policy import BCRYPT_COST
 from auth_server.store.database import Database
+from auth_vision.geometry import CHIP_SIZE
 
 MACS = frozenset({"02:00:5e:10:00:01", "02:00:5e:10:00:02"})
 
@@ -110,8 +112,8 @@ class TestDecoy:
         assert len(pyotp.TOTP(decoy.totp_secret).now()) == 6
         with Image.open(io.BytesIO(decoy.face_png), formats=("PNG",)) as picture:
             picture.load()
-            assert (picture.size, picture.mode) == ((112, 112), "RGB")
-        assert 20_000 < len(decoy.face_png) < 35_000, "as an aligned face has: 23,000 for a portrait"
+            assert (picture.size, picture.mode) == ((CHIP_SIZE, CHIP_SIZE), "RGB")
+        assert 0.7 < len(decoy.face_png) / len(_aligned_portrait()) < 1.5
 
     def test_its_hash_costs_what_a_real_one_costs(self, accounts: Accounts):
         assert accounts.enrolment("nobody").password_hash.startswith(f"$2b${BCRYPT_COST}$".encode())
@@ -396,3 +398,11 @@ class TestDevices:
 def _added(accounts: Accounts, new_account: NewAccount, now: datetime) -> Enrolment:
     accounts.add(new_account, now)
     return accounts.enrolment("alice")
+
+
+def _aligned_portrait() -> bytes:
+    """A face of a photograph, cut and stored as an enrolled one is."""
+    out = io.BytesIO()
+    face = Image.fromarray(astronaut()[20:200, 130:310])
+    face.resize((CHIP_SIZE, CHIP_SIZE), Image.Resampling.BICUBIC).save(out, "PNG", optimize=True)
+    return out.getvalue()
