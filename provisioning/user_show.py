@@ -6,6 +6,7 @@ from datetime import datetime
 import click
 
 from auth_contract.actions import Movement
+from auth_server.account_faces import Held
 from auth_server.accounts import Account
 from auth_server.changes import Change
 from auth_server.directory import Directory
@@ -33,6 +34,7 @@ class _Known:
     account: Account | None
     changed_at: datetime | None
     exempt_from: frozenset[Movement]
+    further: tuple[Held, ...]
     failures: tuple[Failures, ...]
     change: Change | None
     ticket: Ticket | None
@@ -66,6 +68,7 @@ def _known(site: Site, username: str, now: datetime) -> _Known:
         account=accounts_of(site).find(username),
         changed_at=Directory(site.database).factors_changed_at(username),
         exempt_from=Exemptions(site.database).of(username),
+        further=accounts_of(site).templates(username)[1:],
         failures=failures_of(site.database, [username], now).get(username, ()),
         change=change if change is not None and is_alive(change, now) else None,
         ticket=next((ticket for ticket in tickets if ticket.username == username), None),
@@ -84,6 +87,7 @@ def _lines(username: str, known: _Known, names: dict[str, str]) -> list[tuple[st
         lines += [
             ("kiosks", places(account, names)),
             ("face model", account.face_model),
+            *(("", f"{one.model}, {one.kind} {one.made_at:%Y-%m-%d}") for one in known.further if one.made_at),
             *([("never asked to", words_of(known.exempt_from))] if known.exempt_from else []),
             ("since", account.created_at.isoformat(timespec="seconds")),
             ("factors since", known.changed_at.isoformat(timespec="seconds") if known.changed_at else "-"),
@@ -103,7 +107,9 @@ def _document(known: _Known, names: dict[str, str]) -> dict[str, object]:
     return {
         "user": None
         if account is None
-        else account_document(account) | {"factors_changed_at": changed_at, "exempt_from": sorted(known.exempt_from)},
+        else account_document(account)
+        | {"factors_changed_at": changed_at, "exempt_from": sorted(known.exempt_from)}
+        | {"further_templates": [_template(held) for held in known.further]},
         "failures": [failures_document(failures) for failures in known.failures],
         "pending_change": None if known.change is None else change_document(known.change),
         "invitation": ticket
@@ -113,3 +119,8 @@ def _document(known: _Known, names: dict[str, str]) -> dict[str, object]:
             "kiosks": sorted(names.get(mac, mac) for mac in ticket.mac_addresses),
         },
     }
+
+
+def _template(held: Held) -> dict[str, object]:
+    made_at = held.made_at and held.made_at.isoformat(timespec="seconds")
+    return {"model": held.model, "kind": held.kind, "made_at": made_at}

@@ -122,15 +122,6 @@ def test_a_wrong_server_clock_refuses_everything(site):
     assert (reply.status_code, reply.json["reason"]) == (503, "unavailable")
 
 
-def test_a_template_of_another_model_is_made_again_from_the_picture(site):
-    engine = site.services.face_engine
-    stored = site.services.accounts.enrolment("ada").template
-    engine.model = "newer-model"
-    engine.reembed = lambda png: type(stored)("newer-model", stored.embedding)
-    site.login()
-    assert site.services.accounts.enrolment("ada").template.model == "newer-model"
-
-
 def test_an_attempt_is_good_for_sixty_seconds_one_kiosk_and_one_use(site):
     attempt = site.open()
     body = json.dumps(site.fields(attempt)).encode()
