@@ -52,8 +52,11 @@ def _class(is_now: bool) -> str:
 
 
 def _cell(text: str) -> str:
+    """A name that is set in belongs to the row above; a list of words may be broken into lines."""
     large, _, small = text.partition("\n")
-    return f"<td>{escape(large)}{f'<br><small>{escape(small)}</small>' if small else ''}</td>"
+    kind = "sub" if text.startswith(" ") else "words" if ", " in large else ""
+    mark = f' class="{kind}"' if kind else ""
+    return f"<td{mark}>{escape(large.strip())}{f'<br><small>{escape(small)}</small>' if small else ''}</td>"
 
 
 def charts(*drawn: tuple[str, str]) -> str:
@@ -88,8 +91,9 @@ def rate(told: Mapping[str, Any] | None) -> str:
 
 def in_million(told: Mapping[str, Any]) -> str:
     """Return a rate of strangers for a cell, of a million, with its interval below."""
-    value, low, high = (
-        f"{told[name] * 1_000_000:,.3g}" if told[name] < 1e-3 else f"{told[name] * 1_000_000:,.0f}"
-        for name in ("rate", "low", "high")
-    )
+    value, low, high = (_count(told[name] * 1_000_000) for name in ("rate", "low", "high"))
     return f"{value} in a million\n{low} to {high}"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
