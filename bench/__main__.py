@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from auth_server.bootstrap import load_settings
-from bench import audit_speed, key_speed, measures, scale
+from bench import audit_speed, face_speed, key_speed, measures, scale
 from bench.audit_speed import AuditSpeed
+from bench.face_speed import FaceSpeed
 from bench.key_speed import Rotated
 from bench.measures import Times
 from bench.people import Crowd, enrol
@@ -90,9 +91,11 @@ def main() -> int:
         pictures = prepare(_CACHE / "pictures")
         found = _measure(Path(folder) / "day", pictures)
         years = _measure_years(Path(folder), pictures)
-    _print([*_lines(found), *_lines_of_years(years)])
+    _progress(f"a face, stage by stage, and {face_speed.PASSES} passes for their memory")
+    face = face_speed.measure(_CACHE / "models")
+    _print([*_lines(found), *_lines_of_years(years), *_lines_of_face(face)])
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(_figures(found, years), indent=2) + "\n")
+    target.write_text(json.dumps({**_figures(found, years), "face": asdict(face)}, indent=2) + "\n")
     print(f"\nWritten to {target}")
     return 0
 
@@ -193,6 +196,23 @@ def _lines_of_years(found: Years) -> list[Line]:
         ),
         _rate(f"audit verify, {audit.rows:,} rows", audit.verify_s, audit.verify_rate, "rows a second; ≥ 100,000", 1e5),
         _rate(f"field key of {rotation.users:,} people", rotation.seconds, rotation.rate, "people a second", 0),
+    ]
+
+
+def _lines_of_face(found: FaceSpeed) -> list[Line]:
+    whole, five = found.whole, found.five_frames
+    return [
+        *(Line(f"face, 640 x 480: {name}", _ms(times)) for name, times in found.stages.items()),
+        _bar("face, 640 x 480: all, one core", _ms(whole), whole.median, "s; ≤ 0.06", face_speed.PASS_MAX_S),
+        Line("faces, one of 48 px in 1280 x 720", _ms(found.small_face)),
+        _bar("five frames, the engine, 2 cores", _ms(five), five.median, "s; ≤ 0.2", face_speed.FIVE_FRAMES_MAX_S),
+        _bar(
+            f"growth over {found.passes:,} passes",
+            f"{found.growth_mb:.1f} MB",
+            found.growth_mb,
+            "MB; ≤ 5",
+            face_speed.GROWTH_MAX_MB,
+        ),
     ]
 
 

@@ -30,7 +30,7 @@ from bench.measures import Times, resident_mb, timed
 PASS_MAX_S: Final = 0.060
 FIVE_FRAMES_MAX_S: Final = 0.200
 GROWTH_MAX_MB: Final = 5.0
-_PASSES = 2000
+PASSES: Final = 2000
 _COUNT = 60
 
 
@@ -67,7 +67,7 @@ def jpeg(picture: Picture) -> bytes:
     return out.getvalue()
 
 
-def measure(models: Path, *, passes: int = _PASSES) -> FaceSpeed:
+def measure(models: Path, *, passes: int = PASSES) -> FaceSpeed:
     """Time every stage, then look many times at one frame."""
     settings = FaceSettings(models=models)
     pipeline = Pipeline(settings)
@@ -125,7 +125,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.face_speed", description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=Path(".cache/models"), help="folder of model files")
-    parser.add_argument("--passes", type=int, default=_PASSES, help="how often to look, for the memory")
+    parser.add_argument("--passes", type=int, default=PASSES, help="how often to look, for the memory")
     options = parser.parse_args()
     found = measure(options.models, passes=options.passes)
     for name, times in {

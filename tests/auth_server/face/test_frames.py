@@ -49,6 +49,30 @@ def test_any_usual_jpeg_becomes_three_channels(data: bytes) -> None:
     assert picture.dtype == np.uint8
 
 
+@pytest.mark.parametrize(
+    "data",
+    [GOOD, encoded(RED, progressive=True), encoded(RED.convert("CMYK")), encoded(RED, subsampling=0, quality=100)],
+    ids=["baseline", "progressive", "CMYK", "4:4:4"],
+)
+def test_the_colours_are_the_same_whatever_the_colour_model(data: bytes) -> None:
+    assert np.abs(decode_frame(data, "frames.0")[20, 30].astype(int) - (10, 10, 250)).max() < 8
+
+
+def test_of_a_file_with_several_pictures_the_first_one_counts() -> None:
+    """A multi-picture file (MPO), as some cameras write; a moving GIF or WebP is no JPEG."""
+    green = Image.new("RGB", (60, 40), (10, 250, 10))
+    data = encoded(RED, "MPO", save_all=True, append_images=[green])
+    assert len(data) > 1.5 * len(GOOD)
+    assert decode_frame(data, "frames.0")[20, 30].argmax() == 2
+    for kind in ("GIF", "WEBP", "PNG"):
+        with pytest.raises(Malformed, match="is a JPEG"):
+            decode_frame(encoded(RED, kind, save_all=True, append_images=[green]), "frames.0")
+
+
+def test_a_damaged_exif_block_turns_nothing() -> None:
+    assert decode_frame(encoded(RED, exif=b"Exif\0\0garbage"), "frames.0").shape == (40, 60, 3)
+
+
 def test_the_order_is_bgr() -> None:
     blue, green, red = decode_frame(GOOD, "frames.0")[20, 30]
     assert red > 200 > 60 > max(blue, green)
