@@ -238,12 +238,32 @@ def _faults(value: object, _row: AuditRow) -> str | None:
     return f"Faults: {'; '.join(map(str, value))}." if value else None
 
 
+def _other_faces(value: object, _row: AuditRow) -> str | None:
+    if not isinstance(value, Mapping):
+        return None
+    parts = []
+    if "like" in value:
+        ends = "which was refused" if value.get("refused") is True else "which was let pass"
+        parts.append(
+            f"The new face is like that of {_spelt(value['like'])} (distance {_spelt(value.get('distance'))}), {ends}; "
+            f"among all accounts, chance would bring {_spelt(value.get('strangers'))} as near."
+        )
+    if value.get("skipped"):
+        parts.append(
+            f"The new face was compared with {_spelt(value.get('compared'))} accounts; {_spelt(value['skipped'])} more "
+            "had no template of its model."
+        )
+    return " ".join(parts) or None
+
+
 def _account(value: object, _row: AuditRow) -> str | None:
     return _ACCOUNTS.get(str(value), f"The account is {_spelt(value)}.")
 
 
 _MEMBERS: Final[dict[str, Any]] = {
     "account": _account,
+    "other_faces": _other_faces,
+    "duplicate_allowed": lambda _value, _row: "The administrator allowed it, for instance for twins.",
     "why": lambda value, _row: f"Reason: {_spelt(value)}.",
     "locked_for_s": lambda value, _row: f"The next try is let in {_spelt(value)} s later.",
     "administrator": lambda value, _row: f"By {_spelt(value)}.",

@@ -123,6 +123,7 @@ class Authenticator:
                         self.lockouts.take_back(session, reservation)
             except EffectRefused as error:
                 outcome = error.refusal
+                detail |= self.effects.tell_refusal(session, error, now)
             if isinstance(outcome, Done):
                 self.audit.append(session, _entry(submission, None, {**detail, **outcome.detail}), now)
             else:

@@ -15,6 +15,7 @@ from auth_server.authenticator import Authenticator
 from auth_server.changes import Changes
 from auth_server.checkpoints import Checkpoints
 from auth_server.due_changes import DueChanges
+from auth_server.duplicates import Duplicates
 from auth_server.effects import Effects
 from auth_server.errors import SettingsRefused
 from auth_server.exemptions import Exemptions
@@ -85,6 +86,17 @@ def _retention(settings: ServerSettings, database: Database, audit: AuditLog) ->
     return {} if days is None else {"details": Retention(database, audit, days).run}
 
 
+def _duplicates(settings: ServerSettings, opened: Opened) -> Duplicates:
+    measured = calibration_of(settings.face)
+    return Duplicates(
+        opened.database,
+        opened.keyring.field,
+        opened.face_engine.threshold,
+        is_refused=settings.face.refuse_duplicates,
+        **({} if measured is None else {"false_match_rate": measured.false_match_rate}),
+    )
+
+
 def wire(settings: ServerSettings, opened: Opened) -> Services:
     """Return one worker's services over what is open."""
     keyring, database, face_engine, time = opened.keyring, opened.database, opened.face_engine, opened.time
@@ -111,6 +123,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         admins=admins,
         tickets=tickets,
         changes=changes,
+        duplicates=_duplicates(settings, opened),
         lockouts=lockouts,
         notifications=notifications,
         assertions=assertions,

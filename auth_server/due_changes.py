@@ -1,5 +1,6 @@
 """Putting in force what waited for time alone. Any number of workers may do so; each change is put in force once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,7 @@ class DueChanges:
         return done
 
     def _put_in_force(self, username: str, now: datetime) -> bool:
+        looked = self.enforcement.look(self.changes.pending(username))
         with self.database.transaction() as session:
             # Looked for again under the write lock: another worker was first, or it was cancelled.
             change = self.changes.find(session, username)
@@ -46,16 +48,17 @@ class DueChanges:
                 return False
             try:
                 with session.begin_nested():
-                    self.enforcement.put_in_force(session, change, now)
+                    more = self.enforcement.put_in_force(session, change, now, looked)
             except EffectRefused as error:
                 self.changes.drop(session, username)
-                self.audit.append(session, _entry(change, error.refusal.reason, error.refusal.why), now)
+                more = {**self.enforcement.tell_refusal(session, error, now), "why": error.refusal.why}
+                self.audit.append(session, _entry(change, error.refusal.reason, more), now)
                 return False
-            self.audit.append(session, _entry(change, None, None), now)
+            self.audit.append(session, _entry(change, None, more), now)
             return True
 
 
-def _entry(change: Change, reason: Reason | None, why: str | None) -> AuditEntry:
+def _entry(change: Change, reason: Reason | None, more: Mapping[str, object]) -> AuditEntry:
     detail = {"id": change.change_id, "action": change.action.value, "approved_by": change.approved_by}
     return AuditEntry(
         action="change_in_force",
@@ -64,5 +67,5 @@ def _entry(change: Change, reason: Reason | None, why: str | None) -> AuditEntry
         username=change.username,
         kiosk_id=change.kiosk_id,
         source_address=None,
-        detail={"change": detail} if why is None else {"change": detail, "why": why},
+        detail={"change": detail, **more},
     )

@@ -15,6 +15,7 @@ from auth_contract.messages import ChangeReply, LoginReply, PendingChange
 from auth_server.assertions import Assertions
 from auth_server.changes import Asked, Change, NewFactors
 from auth_server.domain import Factor, Granted
+from auth_server.duplicates import Looked
 from auth_server.enforcement import EffectRefused, Enforcement
 from auth_server.errors import AttemptRefused, Denied, Malformed
 from auth_server.factors.supervisor import verify as verify_supervisor
@@ -37,13 +38,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An effect to be carried out. `asked` and `uri` are of a change: what will be in force, and its QR code."""
+    """An effect to be carried out. `asked` and `uri` are of a change: what will be in force, and its QR code.
+
+    `looked` says how its new face compares with all others.
+    """
 
     case: Case
     judged: Judged
     policy: ActionPolicy
     asked: Asked | None = field(default=None, repr=False)
     uri: str | None = field(default=None, repr=False)
+    looked: Looked | None = field(default=None, repr=False)
 
     @property
     def submission(self) -> Submission:
@@ -62,9 +67,11 @@ class Effects(Enforcement):
     hash_password: Callable[[str], bytes]
 
     def order(self, case: Case, judged: Judged, policy: ActionPolicy) -> Order:
-        """Make ready what takes time or chance: the new hash, the new secret. Nothing is stored."""
+        """Make ready what takes time or chance: the new hash and secret, the look at all faces. Nothing is stored."""
         if policy.effect is not Effect.CHANGE:
-            return Order(case, judged, policy)
+            person = case.submission.claims.person
+            change = self.changes.pending(person) if policy.effect is Effect.APPROVE else case.change
+            return Order(case, judged, policy, looked=self.look(change))
         submission, claims = case.submission, case.submission.claims
         new, uri = self._new_factors(submission, judged)
         asked = Asked(
@@ -74,7 +81,7 @@ class Effects(Enforcement):
             new=new,
             permission=_permission(judged.permission),
         )
-        return Order(case, judged, policy, asked, uri)
+        return Order(case, judged, policy, asked, uri, self.look(asked))
 
     def _new_factors(self, submission: Submission, judged: Judged) -> tuple[NewFactors, str | None]:
         claims, face = submission.claims, judged.new_face
@@ -138,7 +145,7 @@ class Effects(Enforcement):
         if change.action is Action.REGISTER:
             self.check_free(session, change)
         self.changes.put(session, change)
-        return self._settle(session, change, now, uri=order.uri)
+        return self._settle(session, change, now, order)
 
     def _confirm(self, session: Session, order: Order, now: datetime) -> Done:
         judged_change, step = order.case.change, order.judged.step(Factor.NEW_TOTP)
@@ -149,7 +156,7 @@ class Effects(Enforcement):
             raise EffectRefused(AttemptRefused("a first code was shown meanwhile"))
         confirmed = change.confirmed(step, self.policies[change.action], now)
         self.changes.put(session, confirmed)
-        return self._settle(session, confirmed, now)
+        return self._settle(session, confirmed, now, order)
 
     def _approve(self, session: Session, order: Order, now: datetime) -> Done:
         submission = order.submission
@@ -168,7 +175,7 @@ class Effects(Enforcement):
             raise EffectRefused(Denied("the leave to approve was withdrawn meanwhile"))
         approved = change.approved(supervisor, now)
         self.changes.put(session, approved)
-        done = self._settle(session, approved, now)
+        done = self._settle(session, approved, now, order)
         reply = ChangeReply(username=supervisor, granted_at=now, message=change_sentence(Action.APPROVE, None))
         return Done(reply, {"person": person, **done.detail})
 
@@ -180,20 +187,23 @@ class Effects(Enforcement):
         reply = ChangeReply(username=username, granted_at=now, message=change_sentence(Action.CANCEL, None))
         return Done(reply, {"change": _told(change)})
 
-    def _settle(self, session: Session, change: Change, now: datetime, *, uri: str | None = None) -> Done:
+    def _settle(self, session: Session, change: Change, now: datetime, order: Order) -> Done:
         """Put a change in force where nothing is missing, else tell what is."""
         if change.is_due(now):
-            self.put_in_force(session, change, now)
-        elif Need.CODE not in change.needs:
-            self.notify(session, "change_requested", change, now)
-        pending = None if change.is_due(now) else _pending(change, uri)
+            faces = self.put_in_force(session, change, now, order.looked)
+        else:
+            is_told = Need.CODE not in change.needs
+            faces = self.check_face(session, change, now, order.looked, is_told=is_told)
+            if is_told:
+                self.notify(session, "change_requested", change, now)
+        pending = None if change.is_due(now) else _pending(change, order.uri)
         reply = ChangeReply(
             username=change.username,
             granted_at=now,
             message=change_sentence(change.action, pending),
             pending=pending,
         )
-        return Done(reply, {"change": _told(change)})
+        return Done(reply, {"change": _told(change), **faces})
 
 
 def _permission(granted: Granted | None) -> str | None:

@@ -3,6 +3,7 @@
 Each step looks again, under the write lock of the caller's transaction, at what it depends on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,9 +12,10 @@ from sqlalchemy.orm import Session
 from auth_contract.actions import Action
 from auth_server.accounts import Accounts, NewAccount
 from auth_server.admins import Admins, Role
-from auth_server.changes import Change, Changes
-from auth_server.errors import AttemptRefused, Malformed, RequestRefused
-from auth_server.notifications import Notifications
+from auth_server.changes import Asked, Change, Changes
+from auth_server.duplicates import Duplicates, Found, Looked
+from auth_server.errors import AttemptRefused, Denied, Malformed, RequestRefused
+from auth_server.notifications import Event, Notifications
 from auth_server.tickets import Tickets
 
 
@@ -25,6 +27,15 @@ class EffectRefused(Exception):
         self.refusal = refusal
 
 
+class DuplicateFace(EffectRefused):
+    """The new face is enrolled under another name. The person is not told so, the site is."""
+
+    def __init__(self, change: Change, found: Found) -> None:
+        super().__init__(Denied("the new face is enrolled under another name"))
+        self.change = change
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enforcement:
     """Puts changes in force and ends them, each time telling whom the site wants told."""
@@ -33,6 +44,7 @@ class Enforcement:
     admins: Admins
     tickets: Tickets
     changes: Changes
+    duplicates: Duplicates
     notifications: Notifications
 
     def cancel(self, session: Session, username: str, by: str, now: datetime) -> Change | None:
@@ -44,17 +56,61 @@ class Enforcement:
         self.notify(session, "change_cancelled", change, now, by=by)
         return change
 
-    def put_in_force(self, session: Session, change: Change, now: datetime) -> None:
+    def look(self, change: Asked | Change | None) -> Looked | None:
+        """Compare the new face of a change with all others, outside of any transaction; None where it brings none."""
+        if change is None or change.new.template is None:
+            return None
+        return self.duplicates.look(change.username, change.new.template)
+
+    def put_in_force(
+        self, session: Session, change: Change, now: datetime, looked: Looked | None = None
+    ) -> Mapping[str, object]:
         """Put a settled change in force in the caller's transaction: the old factor ends with this.
 
-        Raises EffectRefused when it cannot be: a name taken, a ticket used, an account disabled or gone.
+        `looked` makes it quick where there is a new face. Returns what the audit keeps of it. Raises EffectRefused
+        when it cannot be: a name taken, a ticket used, an account disabled or gone, a face of another name.
         """
+        if change.action is Action.REGISTER:
+            self.check_free(session, change)
+        faces = self.check_face(session, change, now, looked)
         if change.action is Action.REGISTER:
             self._register(session, change, now)
         elif not self.accounts.is_live(session, change.username) or not self._replace(session, change, now):
             raise EffectRefused(AttemptRefused("the account is disabled or gone"))
         self.changes.drop(session, change.username)
         self.notify(session, "change_in_force", change, now)
+        return faces
+
+    def check_face(
+        self, session: Session, change: Change, now: datetime, looked: Looked | None, *, is_told: bool = True
+    ) -> Mapping[str, object]:
+        """Return what the audit keeps of how a change's new face compares with all others'.
+
+        Raises DuplicateFace where it is to be refused; where the policy lets it pass, the site is told.
+        """
+        if change.new.template is None:
+            return {}
+        found = self.duplicates.settle(session, looked, change.username, change.new.template)
+        if found.is_refused:
+            raise DuplicateFace(change, found)
+        if is_told:
+            self._tell_duplicate(session, change, found, now)
+        return found.detail()
+
+    def tell_refusal(self, session: Session, error: EffectRefused, now: datetime) -> Mapping[str, object]:
+        """Tell the site of a refusal that it should know of, in the caller's transaction; returns what the audit keeps.
+
+        It is called after all that was refused has been undone.
+        """
+        if not isinstance(error, DuplicateFace):
+            return {}
+        self._tell_duplicate(session, error.change, error.found, now)
+        return error.found.detail()
+
+    def _tell_duplicate(self, session: Session, change: Change, found: Found, now: datetime) -> None:
+        if found.match is not None:
+            told = {"like": found.match.username, "is_refused": found.is_refused}
+            self.notify(session, Event.DUPLICATE_FACE, change, now, **told)
 
     def _replace(self, session: Session, change: Change, now: datetime) -> bool:
         name, new, accounts = change.username, change.new, self.accounts
@@ -70,7 +126,6 @@ class Enforcement:
 
     def _register(self, session: Session, change: Change, now: datetime) -> None:
         new = change.new
-        self.check_free(session, change)
         self._use_permission(session, change, now)
         if not (new.password_hash and new.totp_secret and new.totp_step and new.template and new.face_png):
             raise EffectRefused(AttemptRefused("the registration is not whole"))

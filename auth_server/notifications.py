@@ -35,7 +35,10 @@ _LAST_DOUBLING = (LONGEST_WAIT_S // FIRST_WAIT_S).bit_length()
 _TEXT_MAX_CHARS: Final = 300
 
 MEMBERS: Final = frozenset(
-    {"kiosk", "action", "message", "by", "approved_by", "needs", "expires_at", "in_force_at", "reason", "change_id"}
+    {
+        *("kiosk", "action", "message", "by", "approved_by", "needs", "expires_at", "in_force_at", "reason"),
+        *("change_id", "like", "is_refused"),
+    }
 )
 """All that a body may hold. None of these is a secret, a code, a ticket or a provisioning URI."""
 
@@ -46,6 +49,7 @@ class Event(StrEnum):
     CHANGE_REQUESTED = "change_requested"
     CHANGE_IN_FORCE = "change_in_force"
     CHANGE_CANCELLED = "change_cancelled"
+    DUPLICATE_FACE = "duplicate_face"
     TEST = "test"
 
 
@@ -55,6 +59,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     Event.CHANGE_IN_FORCE: "{change} for {username} is in force, asked for{at}{by}. "
     "If it was not {username}, call an administrator now.",
     Event.CHANGE_CANCELLED: "{change} for {username}, asked for{at}, was cancelled{by}. Nothing was changed.",
+    Event.DUPLICATE_FACE: "{change} for {username}, asked for{at}{by}, shows a face like that of {like}. "
+    "{outcome} Look whether one person has two names.",
     Event.TEST: "This is a test: notifications of this site arrive.",
 }
 _OTHER_SENTENCE: Final = "{event} of {username}{at}{by}."
@@ -270,5 +276,7 @@ def _message(event: str, username: str | None, kiosk: object, members: Mapping[s
         at=f" at kiosk {kiosk}" if kiosk else "",
         by=f" by {author}" if author else "",
         change=_CHANGES.get(members.get("action"), "A change"),
+        like=members.get("like"),
+        outcome="It was refused." if members.get("is_refused") else "It was let pass.",
         from_=f", and is in force from {in_force_at}" if in_force_at else "",
     )

@@ -31,13 +31,14 @@ _NO_LOGIN = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What an administrator does, and to whom."""
+    """What an administrator does, and to whom. `notes` take in, for its row, what is found while it is done."""
 
     action: str
     now: datetime
     username: str | None = None
     kiosk_id: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
+    notes: dict[str, object] = field(default_factory=dict, compare=False)
 
 
 class SharedTransaction(Database):
@@ -152,5 +153,5 @@ def _entry(act: Act, outcome: str, more: Mapping[str, object]) -> AuditEntry:
         username=act.username,
         kiosk_id=act.kiosk_id,
         source_address=None,
-        detail={**_authorship(), **act.detail, **more},
+        detail={**_authorship(), **act.detail, **act.notes, **more},
     )

@@ -19,6 +19,7 @@ from auth_server.second_factor import SecondFactor, new_second_factor, step_of
 from provisioning.act import Act, commit
 from provisioning.desk import Desk, Site
 from provisioning.errors import Refused
+from provisioning.face_duplicates import TakenFace, compared
 from provisioning.passwords import read_password
 from provisioning.pictures import read_picture
 from provisioning.qr import terminal_lines, write_png
@@ -29,10 +30,11 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Where a person's pictures come from: files, or a camera by its number."""
+    """Where a person's pictures come from: files, or a camera by its number; and whether they may be like others'."""
 
     files: tuple[Path, ...]
     camera: int | None = None
+    is_duplicate_allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def enrol(desk: Desk, site: Site, request: Request, act: Act) -> Enrolled:
     """
     _check_name(site, request.username)
     macs = macs_of(site.database, request.kiosk_ids)
-    face = enrolled_face(desk, site, request.pictures)
+    taken = enrolled_face(desk, site, request.pictures, act)
     password_hash = new_password_hash(site, request.username, request.password_file)
     factor = new_second_factor(request.username, site.settings.site)
     with handed_out(desk, factor, request.handout) as step:
@@ -79,11 +81,12 @@ def enrol(desk: Desk, site: Site, request: Request, act: Act) -> Enrolled:
             password_hash=password_hash,
             totp_secret=factor.secret,
             totp_last_step=step,
-            template=face.template,
-            face_png=face.picture_png,
+            template=taken.face.template,
+            face_png=taken.face.picture_png,
             mac_addresses=frozenset(macs.values()),
         )
         with commit(site.database, act) as database:
+            taken.check_and_tell(site, database, act)
             stored = accounts_of(site, database).add(account, act.now)
     return Enrolled(stored, factor)
 
@@ -134,8 +137,17 @@ def show_second_factor(desk: Desk, factor: SecondFactor) -> None:
         out.say(line)
 
 
-def enrolled_face(desk: Desk, site: Site, pictures: Pictures) -> EnrolledFace:
-    """Return the face in a person's pictures. Raises Refused naming the picture that does not do."""
+def enrolled_face(desk: Desk, site: Site, pictures: Pictures, act: Act) -> TakenFace:
+    """Return the face in a person's pictures, compared with all others'.
+
+    Raises Refused naming the picture that does not do, or whose face it is already.
+    """
+    taken = _taken(desk, site, pictures)
+    return compared(desk, site, taken, act, is_allowed=pictures.is_duplicate_allowed)
+
+
+def _taken(desk: Desk, site: Site, pictures: Pictures) -> tuple[EnrolledFace, float]:
+    """The face in a person's pictures, and the threshold of the engine that took it."""
     # The files are read before the models are loaded, which takes longer.
     taken = [read_picture(path) for path in pictures.files]
     engine = desk.load_face_engine(site.settings.face)
@@ -144,7 +156,7 @@ def enrolled_face(desk: Desk, site: Site, pictures: Pictures) -> EnrolledFace:
             click.prompt("The person looks at the camera; press Enter", default="", show_default=False, err=True)
             taken = desk.take_pictures(pictures.camera)
         desk.output.say(f"Looking for the one face in {len(taken)} picture{'s' * (len(taken) != 1)}.")
-        return engine.enrol(taken)
+        return engine.enrol(taken), engine.threshold
     except FaceUnusable as error:
         raise Refused(_face_refusal(error, pictures)) from None
 

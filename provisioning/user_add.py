@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @handout_options
 @shared_options
 @pass_desk
-def add(desk: Desk, pictures: tuple[Path, ...], camera: int | None, **rest: Any) -> None:
+def add(desk: Desk, pictures: tuple[Path, ...], camera: int | None, allow_duplicate: bool, **rest: Any) -> None:
     """Add a person: password, face, the kiosks they may use, and a new TOTP secret.
 
     The secret is handed out once, as a QR code, and cannot be shown again.
@@ -37,7 +37,7 @@ def add(desk: Desk, pictures: tuple[Path, ...], camera: int | None, **rest: Any)
     # Imported on use: the face libraries take half a second that other commands need not wait for.
     from provisioning.enrolment import Handout, Pictures, Request, enrol
 
-    request = Request(pictures=Pictures(pictures, camera), handout=Handout(**handout), **rest)
+    request = Request(pictures=Pictures(pictures, camera, allow_duplicate), handout=Handout(**handout), **rest)
     detail = {"kiosks": sorted(request.kiosk_ids)}
     act = Act("admin.user.add", desk.now(), username=request.username, detail=detail)
     with desk.site() as opened, refusals_recorded(opened.database, act):

@@ -77,6 +77,7 @@ def notifications_of(site: Site, database: Database) -> Notifications:
 def effects_of(site: Site, database: Database) -> "Effects":
     """Return what puts changes in force and ends them, within a running transaction."""
     # Imported on use: it brings in the face libraries, half a second that other commands need not wait for.
+    from auth_server.duplicates import Duplicates
     from auth_server.effects import Effects
 
     return Effects(
@@ -85,6 +86,8 @@ def effects_of(site: Site, database: Database) -> "Effects":
         admins=Admins(database),
         tickets=Tickets(database),
         changes=changes_of(site, database),
+        # No face is put in force here; by this threshold every one would be a duplicate.
+        duplicates=Duplicates(database, site.keyring.field, threshold=2.0),
         lockouts=Lockouts(database),
         notifications=notifications_of(site, database),
         assertions=Assertions(site.keyring.assertion, site.settings.site),

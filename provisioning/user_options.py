@@ -12,7 +12,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def picture_options(command: Command) -> Command:
-    """Give a command `--picture` and `--camera`."""
+    """Give a command `--picture`, `--camera` and `--allow-duplicate`."""
+    command = click.option(
+        "--allow-duplicate",
+        is_flag=True,
+        help="Enrol the face although it is like somebody else's: of twins, who can then pass for each other.",
+    )(command)
     command = click.option(
         "--camera", type=click.IntRange(0), help="Take the pictures now, with this camera: 0 is the first."
     )(command)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auth_server.changes import Change, NewFactors
     from auth_server.second_factor import SecondFactor
     from provisioning.enrolment import Handout, Pictures
+    from provisioning.face_duplicates import TakenFace
 
 _UNUSABLE_BYTES = 32
 """Of a password that nobody is told. Its hash costs what others cost, so that its owner is not told apart by time."""
@@ -92,7 +93,7 @@ def _checked(desk: Desk, options: dict[str, Any]) -> Reset:
     names = ("qr_file", "show_uri", "confirm_code")
     totp, face = options.pop("totp"), options.pop("face")
     handout = [options.pop(name) for name in names]
-    pictures = (options.pop("pictures"), options.pop("camera"))
+    pictures, is_allowed = (options.pop("pictures"), options.pop("camera")), options.pop("allow_duplicate")
     if not (totp or face or options["password"] or options["forget_password"]):
         raise click.UsageError("say what to replace: --password, --forget-password, --totp, --face, or several")
     if options["password"] and options["forget_password"]:
@@ -101,13 +102,14 @@ def _checked(desk: Desk, options: dict[str, Any]) -> Reset:
         (options["password_file"] is not None, "--password-file", "--password", options["password"]),
         (handout != [None, False, None], "--qr-file, --show-uri and --confirm-code", "--totp", totp),
         (pictures != ((), None), "--picture and --camera", "--face", face),
+        (is_allowed, "--allow-duplicate", "--face", face),
     ):
         if is_given and not is_there:
             raise click.UsageError(f"{name}: only with {needed}")
     if face:
         check_pictures(*pictures)
     return Reset(
-        pictures=Pictures(*pictures) if face else None,
+        pictures=Pictures(*pictures, is_allowed) if face else None,
         handout=Handout(**checked_handout(desk, *handout)) if totp else None,
         **options,
     )
@@ -119,17 +121,17 @@ def _replace(desk: Desk, site: Site, asked: Reset, act: Act) -> "tuple[SecondFac
     from auth_server.second_factor import new_second_factor
     from provisioning.enrolment import enrolled_face, handed_out
 
-    face = None if asked.pictures is None else enrolled_face(desk, site, asked.pictures)
+    taken = None if asked.pictures is None else enrolled_face(desk, site, asked.pictures, act)
     new = NewFactors(
         password_hash=_password_hash(site, asked),
-        template=None if face is None else face.template,
-        face_png=None if face is None else face.picture_png,
+        template=None if taken is None else taken.face.template,
+        face_png=None if taken is None else taken.face.picture_png,
     )
     if asked.handout is None:
-        return None, _store(site, asked, new, act)
+        return None, _store(site, asked, new, taken, act)
     factor = new_second_factor(asked.username, site.settings.site)
     with handed_out(desk, factor, asked.handout) as step:
-        return factor, _store(site, asked, replace(new, totp_secret=factor.secret, totp_step=step), act)
+        return factor, _store(site, asked, replace(new, totp_secret=factor.secret, totp_step=step), taken, act)
 
 
 def _password_hash(site: Site, asked: Reset) -> bytes | None:
@@ -141,10 +143,12 @@ def _password_hash(site: Site, asked: Reset) -> bytes | None:
     return new_password_hash(site, asked.username, asked.password_file) if asked.password else None
 
 
-def _store(site: Site, asked: Reset, new: "NewFactors", act: Act) -> "Change | None":
+def _store(site: Site, asked: Reset, new: "NewFactors", taken: "TakenFace | None", act: Act) -> "Change | None":
     """Replace the factors, end the pending change and leave word of it, all in the transaction of the act."""
     name, now = asked.username, act.now
     with commit(site.database, act) as database, database.transaction() as session:
+        if taken is not None:
+            taken.check_and_tell(site, database, act)
         accounts = accounts_of(site, database)
         done = []
         if new.password_hash is not None:

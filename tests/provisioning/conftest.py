@@ -156,6 +156,7 @@ class Engine:
     """Finds one face in every picture whose side is 64 pixels, and none in others."""
 
     seen: list[bytes] = field(default_factory=list)
+    threshold = 0.5
 
     def enrol(self, pictures):
         self.seen += pictures

@@ -100,7 +100,7 @@ def test_json_has_the_account_and_how_the_secret_is_handed_out(desk, add, tmp_pa
     document = json.loads(result.stdout)
     assert document["user"]["username"] == "ann" and document["qr_file"] == str(tmp_path / "qr.png")
     assert enrolment(desk).totp_secret not in result.stdout + result.stderr
-    shown = json.loads(add("--json", "--show-uri", name="bob").stdout)
+    shown = json.loads(add("--json", "--show-uri", "--allow-duplicate", name="bob").stdout)
     assert pyotp.parse_uri(shown["provisioning_uri"]).secret == enrolment(desk, "bob").totp_secret
 
 

@@ -480,3 +480,39 @@ def test_one_attempt_is_decided_once_by_two_workers(two: Two) -> None:
     workers = [two.worker(number) for number in range(8)]
     posts = [lambda site=site: site.post(paths.LOGIN, body, nonce=attempt["nonce"]) for site in workers]
     assert reasons(two.at_once(posts)) == {"granted": 1, "start_again": 7}
+
+
+class HeldLook:
+    """Compares faces as a worker's own does; what it saw is handed on once the test lets it."""
+
+    def __init__(self, services: Services) -> None:
+        effects = services.authenticator.effects
+        self.is_reached, self.may_go_on = threading.Event(), threading.Event()
+        self._real = effects.duplicates
+        self.settle = self._real.settle
+        object.__setattr__(effects, "duplicates", self)
+
+    def look(self, *asked: Any) -> Any:
+        looked = self._real.look(*asked)
+        self.is_reached.set()
+        assert self.may_go_on.wait(SHORT_S), "the test let nobody go on"
+        return looked
+
+
+def test_of_two_registrations_of_one_face_at_once_one_is_put_in_force(two: Two) -> None:
+    """Both looked at all faces before either was stored: what decides is the look under the write lock."""
+    names = ("bob", "cy")
+    workers = [two.worker(number) for number in range(2)]
+    pending = [
+        worker.submit(Action.REGISTER, username=name, permission=invite(two.site, name), new_who="eve")
+        for worker, name in zip(workers, names, strict=True)
+    ]
+    assert [one.status_code for one in pending] == [200, 200]
+    held = [HeldLook(worker.services) for worker in workers]
+    with ThreadPoolExecutor(2) as pool:
+        replies = [pool.submit(confirm, *one) for one in zip(workers, pending, strict=True)]
+        assert all(one.is_reached.wait(SHORT_S) for one in held)
+        for one in held:
+            one.may_go_on.set()
+        assert sorted(reply.result(SHORT_S).status_code for reply in replies) == [200, 403]
+    assert sum(two.site.services.accounts.find(name) is not None for name in names) == 1
