@@ -113,6 +113,16 @@ def test_what_has_no_distance_is_skipped_and_counted(
     assert seen.detail() == {"other_faces": {"compared": 1, "skipped": 1}}
 
 
+def test_a_migrated_template_of_the_model_is_compared(
+    faces: Duplicates, database: Database, accounts: Accounts, add: Add, now: datetime
+) -> None:
+    add("bob", at(0.0, model="other"))
+    assert accounts.store_migrated(accounts.enrolment("bob"), at(0.2), now)
+    seen = found(faces, database, "ann", at(0.0))
+    assert seen.match and (seen.match.username, seen.compared, seen.skipped) == ("bob", 1, 0)
+    assert seen.match.distance == pytest.approx(0.2)
+
+
 def test_a_template_that_does_not_open_stops_nobody_and_is_counted(
     faces: Duplicates, database: Database, add: Add
 ) -> None:
@@ -185,7 +195,7 @@ class TestSince:
         add("bob", at(0.1))
         opened = list[str]()
         real = Duplicates._opened
-        monkeypatch.setattr(Duplicates, "_opened", lambda *args: opened.append(args[1]) or real(*args))
+        monkeypatch.setattr(Duplicates, "_opened", lambda *args: opened.append(args[2]) or real(*args))
         found(faces, database, "ann", at(0.0), looked)
         assert opened == ["bob"]
 
