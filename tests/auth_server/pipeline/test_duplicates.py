@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from auth_contract.actions import Action
 from auth_server.domain import Template
 from auth_server.notifications import Notifications
+from auth_server.store.models import USERS
 from tests.auth_server.pipeline.conftest import embedding
 from tests.auth_server.pipeline.test_actions import COOLING_OFF, SECOND_PERSON, account, confirm, invite, register
 
@@ -73,7 +75,8 @@ class TestRefused:
         assert account(site, "bob") is None and account(site, "cy") is not None
 
     def test_an_account_of_another_model_is_counted_in_the_row(self, site: Any) -> None:
-        site.services.accounts.store_template("ada", Template("old-model", embedding("ada")))
+        with site.services.database.transaction() as session:
+            session.execute(update(USERS).values(face_model="old-model"))
         assert register(site, invite(site), new_who="ada").status_code == 200
         assert other_faces(site) == {"compared": 0, "skipped": 1}
 
