@@ -19,6 +19,7 @@ from auth_server.domain import Attempt, Claims, Enrolment, Factor, Granted, Kios
 from auth_server.errors import FaceUnusable, RequestRefused
 from auth_server.exemptions import Exemptions
 from auth_server.face.challenge import is_drawn_for
+from auth_server.face.copies import against_copies
 from auth_server.face.engine import FaceEngine
 from auth_server.face.observation import EnrolledFace
 from auth_server.face.recording import Recording
@@ -141,7 +142,9 @@ class Judge:
 
     def _face(self, recording: Recording, enrolment: Enrolment, now: datetime) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
-            seen = self.face_engine.observe(recording)
+            seen = against_copies(
+                self.face_engine.observe(recording), enrolment.face_png, with_movements=bool(recording.movements)
+            )
             return face.verify(
                 claim=replace(seen, problem=seen.problem or self._foreign(recording, enrolment.username)),
                 enrolment=self._current_template(enrolment, now),

@@ -80,9 +80,15 @@ def telling(movement: Movement, rest: Rest, shots: Sequence[Shot]) -> tuple[list
     last = places[done - 1]
     if movement is not Movement.BLINK:
         return [last], [last - 1]
-    shut = [place for place in range(1, done - 1) if is_done(movement, rest, (seen[0], seen[place], seen[done - 1]))]
-    middle = places[shut[len(shut) // 2]]
-    return [middle, last], [middle - 1, middle + 1]
+    # Open, shut and open again: the first that are open may come late, after a look upwards.
+    blinks = [
+        (places[first], places[shut])
+        for shut in range(1, done - 1)
+        for first in range(shut)
+        if is_done(movement, rest, (seen[first], seen[shut], seen[done - 1]))
+    ]
+    before, middle = blinks[len(blinks) // 2]
+    return [before, middle, last], [middle - 1, middle + 1]
 
 
 def thinned(shots: Sequence[Shot], must: Sequence[int], better: Sequence[int]) -> list[Shot]:

@@ -110,7 +110,7 @@ def _one_person(chosen: Choice, glimpses: Sequence[Glimpse], see: See, rules: Ru
             "presence": None if presence is None else round(presence, 4),
             "face_height_px": round(min(_height(glimpses[place]) for place in chosen.frontal)),
         },
-        chips=tuple(portrait.chip for portrait in frontal),
+        chips=tuple(portrait.chip for portrait in frontal) if rules.is_presence_asked else (),
     )
 
 

@@ -23,7 +23,7 @@ class Observation:
 
     `problem` is a word for what speaks against a recording of a person who did as asked, None where nothing
     does; it may stand beside a template. `chips` are the aligned faces of the frontal frames, to be compared
-    with the enrolled picture; they are dropped with the observation.
+    with the enrolled picture where presence is asked for; they are dropped with the observation.
 
     The evidence has `frames`, `model`, and where judged `spread`, `presence` and `face_height_px`.
     """
