@@ -35,7 +35,7 @@ from auth_server.bootstrap import Opened, new_token, wire
 from auth_server.domain import Template
 from auth_server.errors import FaceUnusable, Malformed, Unavailable
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.recording import Recording, check_form
+from auth_server.face.recording import Recording, check_form, problem_of_marks
 from auth_server.keyring import Keyring
 from auth_server.password_policy import hash_password
 from auth_server.services import Services
@@ -82,7 +82,8 @@ class NamedFaces:
             capture_hint=hint,
             presence=None if hint else _presence(who),
             is_one_person=True,
-            evidence={"frames": len(frames)},
+            evidence={"frames": len(frames), "movements": len(recording.movements)},
+            problem=problem_of_marks(recording),
         )
 
     def enrol(self, recording: Recording) -> EnrolledFace:
