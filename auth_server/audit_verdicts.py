@@ -86,6 +86,7 @@ def _face(found: Evidence) -> list[str]:
         side = "within" if distance <= limit else "beyond"
         told.append(f"distance {distance:g} from the enrolled face, {side} the limit of {limit:g}")
     told += _presence(found)
+    told += _recording(found)
     if found.get("is_one_person") is False:
         told.append(f"the pictures show two different people (spread {_spelt(found.get('spread'))})")
     told += _unusable(found)
@@ -103,6 +104,35 @@ def _presence(found: Evidence) -> list[str]:
     if "presence_threshold" in found and least is None:
         return ["whether a real person stood there was not checked"]
     return []
+
+
+_PROBLEMS: Final[Mapping[str, str]] = {
+    "nothing_asked": "no movements were asked for, which this site's policy demands",
+    "mixed_sizes": "the pictures have different sizes",
+    "identical_frames": "two pictures are the same one",
+    "repeated": "a picture came again after the face had moved: a recording was played in a loop",
+    "out_of_order": "the recording's parts or times are out of order",
+    "too_fast": "the recording is quicker than a person, or longer than the attempt",
+    "too_slow": "the recording has a gap, or a movement took too long",
+    "broken": "the pictures are not one continuous recording",
+    "flat": "the face turned without depth, as a picture does",
+    "copy": "the face is the enrolled picture itself",
+    "foreign_movements": "the movements were not drawn for this person",
+}
+
+
+def _recording(found: Evidence) -> list[str]:
+    """What speaks against a live person who did as asked, and which movement was not seen."""
+    told = []
+    problem = found.get("presence_problem")
+    if problem is not None:
+        told.append(f"{_PROBLEMS.get(str(problem), str(problem))} ({problem})")
+    missing, asked = _whole(found.get("missing_movement")), _whole(found.get("movements"))
+    if missing is not None and asked is not None:
+        told.append(f"movement {missing} of {asked} was not seen")
+    elif asked:
+        told.append(f"all {asked} movements were seen")
+    return told
 
 
 def _unusable(found: Evidence) -> list[str]:
@@ -195,6 +225,7 @@ _OF_FACE: Final = frozenset(
     {
         *("distance", "threshold", "presence", "presence_threshold", "is_one_person", "spread"),
         *("frames", "face_height_px", "model", "hint", "unusable_frame"),
+        *("presence_problem", "movements", "missing_movement"),
     }
 )
 _KNOWN: Final[Mapping[str, frozenset[str]]] = {

@@ -125,7 +125,8 @@ def _with_movements(seen: Observation, recording: Recording, glimpses: Sequence[
     seen = replace(seen, problem=problem, evidence=evidence)
     if missing is None or problem is not None or not seen.is_one_person:
         return seen
-    return replace(seen, template=None, capture_hint=CaptureHint.MOVEMENT, chips=())
+    evidence = {**evidence, "unusable_frame": recording.part(missing)[0]}
+    return replace(seen, template=None, capture_hint=CaptureHint.MOVEMENT, chips=(), evidence=evidence)
 
 
 def _height(glimpse: Glimpse) -> float:
