@@ -100,12 +100,16 @@ def align(picture: Picture, points: Points) -> Picture:
     return np.asarray(cv2.warpAffine(picture, matrix, (CHIP_SIZE, CHIP_SIZE), flags=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-def chip_square(points: Points) -> Box:
-    """Return the square that an aligned face fills, before it is turned about its middle until the face is upright."""
+def chip_square(points: Points) -> tuple[Box, Points]:
+    """Return the square that an aligned face fills, once turned about its middle until it is upright, and its two eyes.
+
+    The eyes are those of the alignment, on one level in the chip, not the found ones that they fit.
+    """
     matrix = similarity(REFERENCE_POINTS + (CHIP_SIZE - FACE_SIZE) / 2, points)
     side = CHIP_SIZE * float(np.hypot(matrix[0, 0], matrix[1, 0]))
     x, y = matrix @ (CHIP_SIZE / 2, CHIP_SIZE / 2, 1)
-    return Box(float(x) - side / 2, float(y) - side / 2, side, side)
+    eyes = (REFERENCE_POINTS[:2] + (CHIP_SIZE - FACE_SIZE) / 2) @ matrix[:, :2].T + matrix[:, 2]
+    return Box(float(x) - side / 2, float(y) - side / 2, side, side), eyes
 
 
 def middle(chip: NDArray[Any], side: int = FACE_SIZE) -> NDArray[Any]:

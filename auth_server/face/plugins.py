@@ -86,15 +86,15 @@ def _without_border(img: NDArray[Any]) -> tuple[Picture, int, int]:
 
 
 def _region(face: Face) -> LandmarkedRegion:
-    # Unrounded, because DeepFace turns a face by the two eyes alone.
-    right_eye, left_eye, nose, mouth_right, mouth_left = (
-        cast(tuple[int, int], (px, py)) for px, py in face.points.tolist()
-    )
-    square = chip_square(face.points)
+    square, eyes = chip_square(face.points)
+    # DeepFace turns a face by its eyes alone, and an even square stays where it is when it does.
+    side = 2 * round(square.width / 2)
+    x, y = (round(start + (square.width - side) / 2) for start in (square.x, square.y))
+    right_eye, left_eye = (cast(tuple[int, int], (px, py)) for px, py in eyes.tolist())
+    nose, mouth_right, mouth_left = ((int(px), int(py)) for px, py in face.points[2:].round())
     return LandmarkedRegion(
-        x=round(square.x), y=round(square.y), w=round(square.width), h=round(square.height),
-        left_eye=left_eye, right_eye=right_eye, nose=nose, mouth_right=mouth_right, mouth_left=mouth_left,
-        confidence=face.confidence, face=face,
+        x=x, y=y, w=side, h=side, left_eye=left_eye, right_eye=right_eye,
+        nose=nose, mouth_right=mouth_right, mouth_left=mouth_left, confidence=face.confidence, face=face,
     )  # fmt: skip
 
 

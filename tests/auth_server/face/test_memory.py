@@ -1,4 +1,4 @@
-"""Looking at faces leaves nothing behind: a worker looks at some thousands a day."""
+"""Looking at faces leaves nothing behind: a worker looks at some thousands a day. `make bench` looks 2,000 times."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from auth_server.face.engine import FaceEngine
 
-PASSES = 2000
+PASSES = 300
 TOGETHER = 10
 
 
@@ -17,7 +17,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.slow
-def test_two_thousand_passes_leave_nothing_behind(engine: FaceEngine, portrait: bytes) -> None:
+def test_many_passes_leave_nothing_behind(engine: FaceEngine, portrait: bytes) -> None:
     """By the engine's looker as it works: several frames at a time, in its threads, each looked at and embedded."""
     frames = [portrait] * TOGETHER
 
@@ -25,9 +25,9 @@ def test_two_thousand_passes_leave_nothing_behind(engine: FaceEngine, portrait: 
         glimpses = engine.looker.glimpses(frames, "frames")
         assert len(engine.looker.portraits(frames, glimpses)) == TOGETHER
 
-    for _ in range(20):
+    for _ in range(5):
         look()
     before = resident_mb()
     for _ in range(PASSES // TOGETHER):
         look()
-    assert resident_mb() - before < 5
+    assert resident_mb() - before < 2
