@@ -22,6 +22,7 @@ from auth_server.errors import AttemptRefused, CaptureAgain, Denied, Locked, Req
 from auth_server.judging import Case, Judge, Judged, Submission
 from auth_server.lockouts import REGISTRATIONS, LockedUntil, Lockouts, Reservation
 from auth_server.policy import ActionPolicy, Counting
+from auth_server.snapshots import Snapshots
 from auth_server.store.database import Database
 
 __all__ = ["Authenticator", "Submission"]
@@ -38,6 +39,7 @@ class Authenticator:
     audit: AuditLog
     judge: Judge
     effects: Effects
+    snapshots: Snapshots
     policies: Mapping[Action, ActionPolicy]
 
     def submit(self, submission: Submission, *, now: datetime) -> Reply:
@@ -60,6 +62,7 @@ class Authenticator:
             raise CaptureAgain(judged.capture_hint)
         if not _is_granted(case.enrolment, judged):
             self._record(submission, Reason.DENIED, {**judged.detail(), **_standing(case.enrolment)}, now)
+            self.snapshots.keep(submission, now)
             raise Denied("not all factors passed")
         return self._grant(self.effects.order(case, judged, policy), reservation, now)
 
@@ -128,6 +131,8 @@ class Authenticator:
                 self.audit.append(session, _entry(submission, None, {**detail, **outcome.detail}), now)
             else:
                 self.audit.append(session, _entry(submission, outcome.reason, {**detail, "why": outcome.why}), now)
+        if isinstance(outcome, Denied):
+            self.snapshots.keep(submission, now)
         if isinstance(outcome, RequestRefused):
             raise outcome
         return outcome.reply

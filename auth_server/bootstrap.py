@@ -35,6 +35,7 @@ from auth_server.services import Services
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings as load_settings
 from auth_server.signature import SignatureCheck
+from auth_server.snapshots import Snapshots
 from auth_server.store.database import Database, open_database
 from auth_server.tickets import Tickets
 from auth_server.timesource import TimeSource
@@ -116,6 +117,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
     executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
     row_budget = RowBudget()
     notifications = Notifications(database, is_kept=settings.notify.kind != "none")
+    snapshots = Snapshots(database, keyring.field, settings.face.keep_refused_days)
     policies = settings.actions.policies()
     effects = Effects(
         site=settings.site,
@@ -162,6 +164,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
                 executor=executor,
             ),
             effects=effects,
+            snapshots=snapshots,
             policies=policies,
         ),
         time=time,
@@ -177,6 +180,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
                 "attempts": attempts.prune,
                 "lockouts": lockouts.prune,
                 "changes": changes.prune,
+                "snapshots": snapshots.prune,
                 "tickets": tickets.prune,
             },
             whole_log_chores={

@@ -7,6 +7,7 @@ from provisioning.face_compare import compare
 from provisioning.face_evaluate import evaluate
 from provisioning.face_liveness import liveness
 from provisioning.face_migrate import migrate
+from provisioning.face_snapshots import snapshots
 
 
 @click.group()
@@ -19,5 +20,5 @@ def face() -> None:
     """
 
 
-for verb in (calibrate, compare, evaluate, liveness, migrate):
+for verb in (calibrate, compare, evaluate, liveness, migrate, snapshots):
     face.add_command(verb)

@@ -30,12 +30,13 @@ _EVERYTHING_ELSE: Final = frozenset(
         *("admin add", "admin list", "admin remove", "admin renew-secret", "admin role", "admin show"),
         *("audit accept-restore", "audit erase"),
         *("backup make", "face migrate", "import-original"),
+        *("face snapshots delete", "face snapshots list", "face snapshots show"),
         *("keys add", "keys check", "keys retire", "keys rotate"),
         *("kiosk add", "kiosk enable", "kiosk replace-key"),
         *("notifications list", "notifications retry", "notifications test"),
         "site pin",
         *("user add", "user bind", "user delete", "user enable", "user invite", "user invites", "user reset"),
-        *("user set", "user unbind", "user uninvite"),
+        *("user export", "user set", "user unbind", "user uninvite"),
     }
 )
 
