@@ -18,6 +18,7 @@ from auth_contract.messages import FrameMark
 from auth_server.keyring import Keyring
 from auth_server.snapshots import KIOSK_MAX, PICTURE_MAX_BYTES, Snapshots, middle_of, small
 from auth_server.store.models import SNAPSHOTS
+from auth_server.store.wal import empty_wal
 from tests.auth_server.pipeline.conftest import picture
 from tests.auth_server.pipeline.test_actions import invite, register
 from tests.auth_server.test_data_keys import decrypted_pages
@@ -106,6 +107,7 @@ def test_it_is_never_plain_on_the_disk(
         snapshots(site).keep(_denied(site, sent), site.time.now())
     assert len(snapshots(site).list()) == 2
     database = site.services.database.path
+    assert empty_wal(site.services.database)  # or nothing would be found in the pages of the file
     files = [Path(folder) / name for folder, _, names in os.walk(tmp_path) for name in names]
     assert database in files and not list(scratch.iterdir())
     for found in (*(file.read_bytes() for file in files), decrypted_pages(database, keyring.database_keys[0])):
