@@ -28,8 +28,9 @@ MOVED_MIN: Final = 5.0
 def problem_of_pictures(glimpses: Sequence[Glimpse]) -> str | None:
     """Return a word for the audit where a picture of a face comes twice, in frames of one size."""
     faces = [(glimpse.small.astype(np.float32), glimpse.look) for glimpse in glimpses if glimpse.look.features]
-    apart = np.array([_differences(grey, _face(look), [other for other, _ in faces]) for grey, look in faces])
     count = len(faces)
+    apart = np.array([_differences(grey, _face(look), [other for other, _ in faces]) for grey, look in faces])
+    apart = apart.reshape(count, count)  # without any face an empty list has one dimension
     if (apart[~np.eye(count, dtype=bool)] <= IDENTICAL_MAX).any():
         return "identical_frames"
     for first in range(count):

@@ -295,3 +295,9 @@ class TestCalibrate:
         assert found.document["match"] == load().document["match"]
         assert found.document["presence"]["data"] == "made up"
         assert found.document["presence"]["attacks"]["presentations"] == 1
+
+
+def test_no_other_command_waits_for_the_face_libraries() -> None:
+    program = "import sys, provisioning.__main__; sys.exit(bool({'deepface', 'onnxruntime', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -3,14 +3,18 @@
 from datetime import date
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from auth_contract.actions import Movement
 from auth_server.errors import EvaluationRefused
 from auth_server.face.calibrating import presence_section
 from auth_server.face.challenge import HEAD
+from auth_server.face.glimpse import Glimpse
 from auth_server.face.liveness import SPECIES, Shown, figures, kind_of
+from auth_server.face.repetition import problem_of_pictures
 from auth_server.face.showing import Outcome, Showing, sequences, showing_of
+from auth_vision.look import Look
 
 PASS, LOOK, FLAT = Outcome("", 0.9), Outcome("", 0.2), Outcome("", 0.9, problem="flat")
 AGAIN, HINT_AND_PROBLEM = Outcome("", None, hint="no_face"), Outcome("", None, hint="no_face", problem="broken")
@@ -119,3 +123,8 @@ class TestThreshold:
 def test_a_showing_comes_back_from_its_document() -> None:
     showing = Showing((PASS, AGAIN), (FLAT,))
     assert showing_of(showing.document()) == showing
+
+
+def test_frames_without_any_face_are_no_repetition_of_one() -> None:
+    empty = Glimpse(Look(640, 480, (), None), np.zeros((120, 160), np.uint8))
+    assert problem_of_pictures([empty] * 3) is problem_of_pictures([]) is None
