@@ -117,7 +117,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "broken": "the pictures are not one continuous recording",
     "flat": "the face turned without depth, as a picture does",
     "copy": "the face is the enrolled picture itself",
-    "foreign_movements": "the movements were not drawn for this person",
+    "drawn_for_another": "the movements were drawn for somebody who can do less",
 }
 
 

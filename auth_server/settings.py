@@ -85,6 +85,17 @@ class FaceSettings(_Section):
         return self.presence in {"both", "active"}
 
     @property
+    def cost(self) -> str | None:
+        """What a site gives up that asks for no movements, in a sentence; None where it asks for them."""
+        if self.is_active:
+            return None
+        return (
+            f'face.presence = "{self.presence}": nobody is asked to move, so a print, screen or video '
+            + ("that the look of the pictures does not give away" if self.is_passive else "of the person")
+            + " passes for the person"
+        )
+
+    @property
     def is_passive(self) -> bool:
         """Whether the look of the pictures is judged."""
         return self.presence in {"both", "passive"}

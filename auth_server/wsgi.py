@@ -90,9 +90,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     _check_start(settings)
     if arguments.check_config:
-        print(json.dumps({"settings": str(arguments.settings), "usable": True}))
+        told = {"warnings": [settings.face.cost]} if settings.face.cost else {}
+        print(json.dumps({"settings": str(arguments.settings), "usable": True, **told}))
         return 0
     _warn_of_development(settings)
+    _warn_of_presence(settings)
     from auth_server.health import refuse_taken_port
     from auth_server.logs import configure_logging
 
@@ -154,6 +156,11 @@ def _warn_of_development(settings: "ServerSettings") -> None:
         warnings.warn(
             "environment = development: settings that no real door may have are allowed", UserWarning, stacklevel=2
         )
+
+
+def _warn_of_presence(settings: "ServerSettings") -> None:
+    if settings.face.cost is not None:
+        warnings.warn(settings.face.cost, UserWarning, stacklevel=2)
 
 
 def _gunicorn(settings: "ServerSettings") -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from auth_contract.actions import Action
 from auth_server.action_settings import ActionsSettings
 from auth_server.errors import SettingsRefused
 from auth_server.policy import POLICY, addable
-from auth_server.settings import ServerSettings
+from auth_server.settings import FaceSettings, ServerSettings
 from auth_server.settings_file import load_settings
 from demo.site import toml
 
@@ -123,7 +124,7 @@ def test_what_is_left_out_is_the_safe_choice(tmp_path):
     file.write_text(toml(GOOD))
     settings = load_settings(file)
     assert settings.environment == "production"
-    assert settings.face.presence == "passive"
+    assert settings.face.presence == "both"
     assert settings.health.host == "127.0.0.1"
     assert settings.time.sources == ()
 
@@ -238,3 +239,11 @@ def test_whatever_a_site_writes_the_factors_of_the_table_stay(action: Action) ->
         policy = ActionsSettings.model_validate({action.value: {"also": also}}).policies()[action]
         assert policy.factors[: len(POLICY[action].factors)] == POLICY[action].factors
         assert set(policy.factors) == set(POLICY[action].factors) | set(also)
+
+
+@pytest.mark.parametrize("presence", ["both", "active", "passive", "off"])
+def test_a_site_without_movements_is_told_what_that_costs(presence: str) -> None:
+    face = FaceSettings(models=Path("models"), presence=presence)
+    assert (face.cost is None) == face.is_active
+    if face.cost is not None:
+        assert face.cost.startswith(f'face.presence = "{presence}": nobody is asked to move')

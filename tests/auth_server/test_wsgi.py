@@ -88,7 +88,7 @@ def test_dump_config_prints_all_settings_in_effect_and_nothing_else(installed):
     done = installed.run("--dump-config")
     shown = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (shown["listen"]["threads"], shown["face"]["presence"]) == (8, "passive")
+    assert (shown["listen"]["threads"], shown["face"]["presence"]) == (8, "both")
 
 
 def test_check_config_says_that_all_is_usable_and_changes_nothing(installed, models_folder):
@@ -96,6 +96,13 @@ def test_check_config_says_that_all_is_usable_and_changes_nothing(installed, mod
     done = installed.run("--check-config", face={"models": str(models_folder)})
     assert (done.returncode, json.loads(done.stdout)["usable"]) == (0, True)
     assert installed.files() == before
+
+
+def test_check_config_tells_a_site_without_movements_what_that_costs(installed, models_folder):
+    done = installed.run("--check-config", face={"models": str(models_folder), "presence": "passive"})
+    assert "nobody is asked to move" in json.loads(done.stdout)["warnings"][0]
+    done = installed.run("--check-config", face={"models": str(models_folder), "presence": "both"})
+    assert "warnings" not in json.loads(done.stdout)
 
 
 def test_a_refused_setting_ends_with_78_and_names_field_value_and_rule(installed):
