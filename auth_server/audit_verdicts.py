@@ -84,7 +84,8 @@ def _face(found: Evidence) -> list[str]:
     distance, limit = found.get("distance"), found.get("threshold")
     if _is_number(distance) and _is_number(limit):
         side = "within" if distance <= limit else "beyond"
-        told.append(f"distance {distance:g} from the enrolled face, {side} the limit of {limit:g}")
+        which = "the face as it followed good logins" if found.get("template") == "followed" else "the enrolled face"
+        told.append(f"distance {distance:g} from {which}, {side} the limit of {limit:g}")
     told += _presence(found)
     told += _recording(found)
     if found.get("is_one_person") is False:
@@ -224,7 +225,7 @@ _OF_CODE: Final = frozenset({"step", "drift_steps", "reused"})
 _OF_FACE: Final = frozenset(
     {
         *("distance", "threshold", "presence", "presence_threshold", "is_one_person", "spread"),
-        *("frames", "face_height_px", "model", "hint", "unusable_frame"),
+        *("frames", "face_height_px", "model", "template", "hint", "unusable_frame"),
         *("presence_problem", "movements", "missing_movement"),
     }
 )

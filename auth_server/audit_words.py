@@ -276,6 +276,7 @@ _MEMBERS: Final[dict[str, Any]] = {
     "incident": lambda value, _row: f"Incident {_spelt(value)}: the server's own log says more under this number.",
     "assertion": lambda value, _row: f"The assertion that was handed out has the id {_spelt(value)}.",
     "person": lambda value, _row: f"The person whose change it is: {_spelt(value)}.",
+    "template_followed": lambda value, _row: "The stored face followed this one a little." if value is True else None,
     "attempt": _attempt,
     "unwritten_before": lambda value, _row: f"Before it, {_spelt(value)} refusals of this source have no rows.",
 }

@@ -64,7 +64,7 @@ class Authenticator:
             self._record(submission, Reason.DENIED, {**judged.detail(), **_standing(case.enrolment)}, now)
             self.snapshots.keep(submission, now)
             raise Denied("not all factors passed")
-        return self._grant(self.effects.order(case, judged, policy), reservation, now)
+        return self._grant(self.effects.order(case, judged, policy, now), reservation, now)
 
     def _enrolment(self, submission: Submission, policy: ActionPolicy) -> Enrolment | None:
         return self.accounts.enrolment(submission.claims.username) if policy.has_account else None

@@ -106,6 +106,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         keyring.field,
         face_engine.model,
         embedding_size=face_engine.embedding_size,
+        is_following=settings.face.follow,
         make_hash=opened.hash_password,
     )
     accounts.prepare_decoy()  # now, or the first unknown name would take longer than a known one
@@ -131,6 +132,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         assertions=assertions,
         policies=policies,
         hash_password=opened.hash_password,
+        follow_within=face_engine.threshold if settings.face.follow else None,
     )
     return Services(
         site=settings.site,

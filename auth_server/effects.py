@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 
 from auth_contract.actions import Action, Need
 from auth_contract.messages import ChangeReply, LoginReply, PendingChange
+from auth_server.account_faces import FOLLOWED
 from auth_server.assertions import Assertions
 from auth_server.changes import Asked, Change, NewFactors
-from auth_server.domain import Factor, Granted
+from auth_server.domain import Factor, Granted, Template
 from auth_server.duplicates import Looked
 from auth_server.enforcement import EffectRefused, Enforcement
 from auth_server.errors import AttemptRefused, Denied, Malformed
+from auth_server.factors.following import followed
 from auth_server.factors.supervisor import verify as verify_supervisor
 from auth_server.judging import Case, Judged, Submission
 from auth_server.lockouts import Lockouts
@@ -40,7 +42,8 @@ class Done:
 class Order:
     """An effect to be carried out. `asked` and `uri` are of a change: what will be in force, and its QR code.
 
-    `looked` says how its new face compares with all others.
+    `looked` says how its new face compares with all others; `moved` is the face template that follows a login,
+    where one does.
     """
 
     case: Case
@@ -49,6 +52,7 @@ class Order:
     asked: Asked | None = field(default=None, repr=False)
     uri: str | None = field(default=None, repr=False)
     looked: Looked | None = field(default=None, repr=False)
+    moved: Template | None = field(default=None, repr=False)
 
     @property
     def submission(self) -> Submission:
@@ -58,20 +62,25 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects(Enforcement):
-    """Carries out what was granted. `hash_password` takes 0.2 s, so it is called outside transactions."""
+    """Carries out what was granted. `hash_password` takes 0.2 s, so it is called outside transactions.
+
+    `follow_within` is the threshold of the face where its template follows good logins, None where it does not.
+    """
 
     site: str
     lockouts: Lockouts
     assertions: Assertions
     policies: Mapping[Action, ActionPolicy]
     hash_password: Callable[[str], bytes]
+    follow_within: float | None = None
 
-    def order(self, case: Case, judged: Judged, policy: ActionPolicy) -> Order:
+    def order(self, case: Case, judged: Judged, policy: ActionPolicy, now: datetime) -> Order:
         """Make ready what takes time or chance: the new hash and secret, the look at all faces. Nothing is stored."""
         if policy.effect is not Effect.CHANGE:
             person = case.submission.claims.person
             change = self.changes.pending(person) if policy.effect is Effect.APPROVE else case.change
-            return Order(case, judged, policy, looked=self.look(change))
+            moved = self._moved(case, judged, policy, now)
+            return Order(case, judged, policy, looked=self.look(change), moved=moved)
         submission, claims = case.submission, case.submission.claims
         new, uri = self._new_factors(submission, judged)
         asked = Asked(
@@ -82,6 +91,13 @@ class Effects(Enforcement):
             permission=_permission(judged.permission),
         )
         return Order(case, judged, policy, asked, uri, self.look(asked))
+
+    def _moved(self, case: Case, judged: Judged, policy: ActionPolicy, now: datetime) -> Template | None:
+        """The template that follows this login; only where the site has it follow, and all factors were shown."""
+        is_whole = policy.effect is Effect.LET_IN and policy.clears_failures and judged.all_passed
+        if self.follow_within is None or not is_whole or case.enrolment is None or judged.seen is None:
+            return None
+        return followed(enrolment=case.enrolment, seen=judged.seen, threshold=self.follow_within, now=now)
 
     def _new_factors(self, submission: Submission, judged: Judged) -> tuple[NewFactors, str | None]:
         claims, face = submission.claims, judged.new_face
@@ -136,7 +152,15 @@ class Effects(Enforcement):
         issued = self.assertions.issue(username, kiosk_id, submission.attempt.nonce, now)
         message = login_sentence(self.changes.glance(session, username))
         reply = LoginReply(username=username, granted_at=now, message=message, assertion=issued.token)
-        return Done(reply, {"assertion": issued.jti})
+        return Done(reply, {"assertion": issued.jti, **self._follow(session, order, now)})
+
+    def _follow(self, session: Session, order: Order, now: datetime) -> Mapping[str, object]:
+        enrolment, moved = order.case.enrolment, order.moved
+        if moved is None or enrolment is None or enrolment.factors_changed_at is None:
+            return {}
+        read_at = enrolment.factors_changed_at
+        is_kept = self.accounts.put_further(session, enrolment.username, read_at, FOLLOWED, moved, now)
+        return {"template_followed": True} if is_kept else {}
 
     def _change(self, session: Session, order: Order, now: datetime) -> Done:
         if order.asked is None:

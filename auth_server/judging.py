@@ -57,6 +57,7 @@ class Judged:
     """The verdicts in the policy's order, and what the judgement found on the way."""
 
     verdicts: tuple[Verdict, ...] = ()
+    seen: Template | None = field(default=None, repr=False)
     new_face: EnrolledFace | None = field(default=None, repr=False)
     permission: Granted | None = None
 
@@ -124,15 +125,15 @@ class Judge:
             secret = case.change.new.totp_secret or ""
             checks[Factor.NEW_TOTP] = partial(totp.verify_first, claim=claims.new_totp, secret=secret, now=now)
         if case.enrolment is not None:
-            checks |= self._person(case.submission, case.enrolment, now)
+            checks |= self._person(case.submission, case.enrolment, found, now)
         return checks
 
     def _person(
-        self, submission: Submission, enrolment: Enrolment, now: datetime
+        self, submission: Submission, enrolment: Enrolment, found: Judged, now: datetime
     ) -> Mapping[Factor, Callable[[], Verdict]]:
         claims, kiosk_mac = submission.claims, submission.kiosk.mac_address
         return {
-            Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment, now),
+            Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment, found, now),
             Factor.PASSWORD: partial(password.verify, claim=claims.password, enrolment=enrolment.password_hash),
             Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
             Factor.DEVICE: partial(
@@ -140,14 +141,16 @@ class Judge:
             ),
         }
 
-    def _face(self, recording: Recording, enrolment: Enrolment, now: datetime) -> Verdict:
+    def _face(self, recording: Recording, enrolment: Enrolment, found: Judged, now: datetime) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
             seen = against_copies(
                 self.face_engine.observe(recording), enrolment.face_png, with_movements=bool(recording.movements)
             )
+            found.seen = seen.template
             return face.verify(
                 claim=replace(seen, problem=seen.problem or self._foreign(recording, enrolment.username)),
                 enrolment=self._current_template(enrolment, now),
+                followed=enrolment.followed,
                 threshold=self.face_engine.threshold,
                 presence_threshold=self.face_engine.presence_threshold,
             )

@@ -116,10 +116,41 @@ def test_the_evidence_has_what_an_auditor_needs_and_no_embedding() -> None:
         "frames": 3,
         "model": MODEL,
         "distance": 0.0,
+        "template": "enrolled",
         "threshold": 0.5,
         "presence_threshold": 0.5,
         "is_one_person": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("followed", "seen", "passed", "nearer", "distance"),
+    [
+        (30, 50, True, "followed", 20),
+        (30, 10, True, "enrolled", 10),
+        (30, 15, True, "enrolled", 15),  # alike near: the enrolled one is named
+        (30, 89, True, "followed", 59),
+        (30, 91, False, "followed", 61),
+        (-30, 61, False, "enrolled", 61),
+    ],
+)
+def test_the_nearer_of_enrolled_and_followed_counts_by_the_same_threshold(followed, seen, passed, nearer, distance):
+    verdict = face.verify(
+        claim=observation(template(seen)),
+        enrolment=template(0),
+        followed=template(followed),
+        threshold=0.5,
+        presence_threshold=0.5,
+    )
+    assert (verdict.passed, verdict.evidence["template"]) == (passed, nearer)
+    assert verdict.evidence["distance"] == pytest.approx(1 - math.cos(math.radians(distance)), abs=1e-4)
+
+
+@pytest.mark.parametrize("followed", [template(70, "another"), Template(MODEL, b""), Template(MODEL, bytes(2048))])
+def test_a_followed_template_that_cannot_be_compared_counts_for_nothing(followed):
+    claim = observation(template(70))
+    verdict = face.verify(claim=claim, enrolment=template(0), followed=followed, threshold=0.5, presence_threshold=0.5)
+    assert not verdict.passed and verdict.evidence["template"] == "enrolled"
 
 
 @given(st.floats(0.001, 1000), st.floats(0, 180))
