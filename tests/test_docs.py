@@ -172,7 +172,8 @@ def test_every_command_that_a_document_shows_can_be_given(line: str) -> None:
     program, *words = shlex.split(line)
     given = {word for word in words if word.startswith("--")}
     if program == "4auth-provision":
-        known = {option for option in provisioning_command(words).params for option in option.opts}
+        params = provisioning_command(words).params
+        known = {option for param in params for option in (*param.opts, *param.secondary_opts)}
     else:
         parser = wsgi._parser() if program == "4auth-server" else kiosk_command._parser()
         if program == "4auth-kiosk" and words and not words[0].startswith("-"):
