@@ -83,8 +83,9 @@ def distance_between(a: Template, b: Template) -> float | str:
         return f"the template is of model {b.model}, the observation of {a.model}"
     if len(a.embedding) != len(b.embedding) or len(a.embedding) % 4 or not a.embedding:
         return f"the template has {len(b.embedding)} bytes, the observation {len(a.embedding)}"
-    x, y = (np.frombuffer(template.embedding, dtype="<f4").astype(np.float64) for template in (a, b))
-    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    with np.errstate(invalid="ignore"):  # of what is no number: it has no direction
+        x, y = (np.frombuffer(template.embedding, dtype="<f4").astype(np.float64) for template in (a, b))
+        lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
     if not lengths > 0 or not np.isfinite(lengths):
         return "an embedding has no direction"
     return float(1 - (x @ y) / lengths)

@@ -42,14 +42,14 @@ def followed(*, enrolment: Enrolment, seen: Template, threshold: float, now: dat
 def _moved(before: Template, seen: Template) -> Template | None:
     if before.model != seen.model or len(before.embedding) != len(seen.embedding):
         return None
-    old, new = (_unit(np.frombuffer(one.embedding, dtype="<f4").astype(np.float64)) for one in (before, seen))
-    return Template(before.model, _unit((1 - STEP) * old + STEP * new).astype("<f4").tobytes())
+    # A vector of no length, or of what is no number, gives NaN, which is within no distance of anything.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        old, new = (_unit(np.frombuffer(one.embedding, dtype="<f4").astype(np.float64)) for one in (before, seen))
+        return Template(before.model, _unit((1 - STEP) * old + STEP * new).astype("<f4").tobytes())
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
-    # A vector of no length gives NaN, which is within no distance of anything.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(vector / np.linalg.norm(vector))
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def _within(one: Template, other: Template, limit: float) -> bool:

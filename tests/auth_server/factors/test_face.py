@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auth_contract.actions import CaptureHint
@@ -160,6 +160,8 @@ def test_length_does_not_count(length: float, degrees: float) -> None:
     assert float(str(verdict.evidence["distance"])) == pytest.approx(1 - math.cos(math.radians(degrees)), abs=1e-3)
 
 
+@example(b"\x00\x00\xa0\x7f", b"\x00\x00\x80\x3f")  # a signalling NaN
+@example(b"\x00\x00\x80\x7f", bytes(4))  # infinity beside nothing
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_no_bytes_raise_or_pass_by_accident(seen: bytes, enrolled: bytes) -> None:
     verdict = verify(observation(Template(MODEL, seen)), Template(MODEL, enrolled))
