@@ -14,6 +14,7 @@ from provisioning.user_changes import cancel_change, changes
 from provisioning.user_delete import delete
 from provisioning.user_devices import bind, unbind
 from provisioning.user_document import account_document, account_standing
+from provisioning.user_export import export
 from provisioning.user_invite import invite, invites, uninvite
 from provisioning.user_list import list_
 from provisioning.user_lookup import accounts_of, find_account
@@ -32,7 +33,22 @@ def user() -> None:
     """
 
 
-for command in (list_, show, add, invite, invites, uninvite, bind, unbind, set_, reset, delete, changes, cancel_change):
+for command in (
+    list_,
+    show,
+    add,
+    invite,
+    invites,
+    uninvite,
+    bind,
+    unbind,
+    set_,
+    reset,
+    delete,
+    export,
+    changes,
+    cancel_change,
+):
     user.add_command(command)
 
 
