@@ -92,7 +92,7 @@ class Site:
         password_file.touch(mode=0o600)
         password_file.write_text(password)
         added = self.provision(
-            *("user", "add", name, "--password-file", str(password_file), "--show-uri"),
+            *("user", "add", name, "--password-file", str(password_file), "--show-uri", "--vouched"),
             *(word for picture in pictures for word in ("--picture", str(picture))),
             *(word for kiosk in kiosks for word in ("--kiosk", kiosk)),
         )

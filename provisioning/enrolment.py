@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from auth_contract.actions import CaptureHint
 from auth_server.accounts import Account, NewAccount
 from auth_server.errors import FaceUnusable
 from auth_server.face.observation import EnrolledFace
@@ -30,11 +31,16 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Where a person's pictures come from: files, or a camera by its number; and whether they may be like others'."""
+    """Where a person's pictures come from: files, or a camera by its number.
+
+    `is_duplicate_allowed` lets the face be like somebody else's, `is_vouched` lets the pictures be fewer than
+    three, or of one pose.
+    """
 
     files: tuple[Path, ...]
     camera: int | None = None
     is_duplicate_allowed: bool = False
+    is_vouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ def _taken(desk: Desk, site: Site, pictures: Pictures) -> tuple[EnrolledFace, fl
             click.prompt("The person looks at the camera; press Enter", default="", show_default=False, err=True)
             taken = desk.take_pictures(pictures.camera)
         desk.output.say(f"Looking for the one face in {len(taken)} picture{'s' * (len(taken) != 1)}.")
-        return engine.enrol(taken), engine.threshold
+        return engine.enrol(taken, is_vouched=pictures.is_vouched), engine.threshold
     except FaceUnusable as error:
         raise Refused(_face_refusal(error, pictures)) from None
 
@@ -168,7 +174,10 @@ def _check_name(site: Site, username: str) -> None:
 
 def _face_refusal(error: FaceUnusable, pictures: Pictures) -> str:
     what = str(pictures.files[error.picture]) if pictures.files else f"picture {error.picture + 1} of the camera"
-    return f"{what} cannot be enrolled: {error.problem}. Use a sharp picture of one face, from the front"
+    advice = "Use a sharp picture of one face, from the front"
+    if error.hint is CaptureHint.ONE_POSE:
+        what, advice = "the pictures", "Give three to five, with the head turned a little in one, or --vouched"
+    return f"{what} cannot be enrolled: {error.problem}. {advice}"
 
 
 def _confirmed_step(desk: Desk, factor: SecondFactor) -> int:

@@ -157,7 +157,7 @@ def _earlier(candidate: Candidate, noted: bytes, *, is_there: bool) -> Already:
 
 def _enrolled(engine: "FaceEngine", candidate: Candidate) -> EnrolledFace:
     try:
-        return engine.enrol([as_frame(candidate.picture, "its face picture")])
+        return engine.enrol([as_frame(candidate.picture, "its face picture")], is_vouched=True)
     except FaceUnusable as error:
         raise Fault(f"face_{error.hint.value}", f"its face picture cannot be enrolled: {error.problem}") from None
     except (Refused, Malformed) as error:

@@ -96,7 +96,7 @@ def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
     out.say("Next:")
     out.say(f"  4auth-provision models fetch --folder {plan.models}")
     out.say(f"  4auth-provision --settings {plan.settings} kiosk add KIOSK --public-key KEY --mac MAC")
-    out.say(f"  4auth-provision --settings {plan.settings} user add NAME --picture FILE --kiosk KIOSK")
+    out.say(f"  4auth-provision --settings {plan.settings} user add NAME --camera 0 --kiosk KIOSK")
     out.say(f"  4auth-server --settings {plan.settings}")
     out.result(
         {

@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 @handout_options
 @shared_options
 @pass_desk
-def add(desk: Desk, pictures: tuple[Path, ...], camera: int | None, allow_duplicate: bool, **rest: Any) -> None:
+def add(desk: Desk, pictures: tuple[Path, ...], camera: int | None, **rest: Any) -> None:
     """Add a person: password, face, the kiosks they may use, and a new TOTP secret.
 
     The secret is handed out once, as a QR code, and cannot be shown again.
 
     \b
     Example:
-      4auth-provision user add ann --picture ann-1.jpg --picture ann-2.jpg --kiosk lobby-1
+      4auth-provision user add ann --picture 1.jpg --picture 2.jpg --picture 3.jpg --kiosk lobby-1
     """
     check_pictures(pictures, camera)
     handout = checked_handout(desk, *(rest.pop(name) for name in ("qr_file", "show_uri", "confirm_code")))
     # Imported on use: the face libraries take half a second that other commands need not wait for.
     from provisioning.enrolment import Handout, Pictures, Request, enrol
 
-    request = Request(pictures=Pictures(pictures, camera, allow_duplicate), handout=Handout(**handout), **rest)
+    allowed = (rest.pop("allow_duplicate"), rest.pop("vouched"))
+    request = Request(pictures=Pictures(pictures, camera, *allowed), handout=Handout(**handout), **rest)
     detail = {"kiosks": sorted(request.kiosk_ids)}
     act = Act("admin.user.add", desk.now(), username=request.username, detail=detail)
     with desk.site() as opened, refusals_recorded(opened.database, act):

@@ -12,7 +12,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def picture_options(command: Command) -> Command:
-    """Give a command `--picture`, `--camera` and `--allow-duplicate`."""
+    """Give a command `--picture`, `--camera`, `--allow-duplicate` and `--vouched`."""
+    command = click.option(
+        "--vouched",
+        is_flag=True,
+        help="Take fewer than three pictures, or pictures of one pose: the match is then less sure.",
+    )(command)
     command = click.option(
         "--allow-duplicate",
         is_flag=True,
@@ -26,7 +31,7 @@ def picture_options(command: Command) -> Command:
         "pictures",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         multiple=True,
-        help="A picture of the person alone; several make the match surer.",
+        help="A picture of the person alone: three to five, of two poses or more.",
     )(command)
 
 

@@ -93,7 +93,8 @@ def _checked(desk: Desk, options: dict[str, Any]) -> Reset:
     names = ("qr_file", "show_uri", "confirm_code")
     totp, face = options.pop("totp"), options.pop("face")
     handout = [options.pop(name) for name in names]
-    pictures, is_allowed = (options.pop("pictures"), options.pop("camera")), options.pop("allow_duplicate")
+    pictures = (options.pop("pictures"), options.pop("camera"))
+    allowed = (options.pop("allow_duplicate"), options.pop("vouched"))
     if not (totp or face or options["password"] or options["forget_password"]):
         raise click.UsageError("say what to replace: --password, --forget-password, --totp, --face, or several")
     if options["password"] and options["forget_password"]:
@@ -102,14 +103,14 @@ def _checked(desk: Desk, options: dict[str, Any]) -> Reset:
         (options["password_file"] is not None, "--password-file", "--password", options["password"]),
         (handout != [None, False, None], "--qr-file, --show-uri and --confirm-code", "--totp", totp),
         (pictures != ((), None), "--picture and --camera", "--face", face),
-        (is_allowed, "--allow-duplicate", "--face", face),
+        (any(allowed), "--allow-duplicate and --vouched", "--face", face),
     ):
         if is_given and not is_there:
             raise click.UsageError(f"{name}: only with {needed}")
     if face:
         check_pictures(*pictures)
     return Reset(
-        pictures=Pictures(*pictures, is_allowed) if face else None,
+        pictures=Pictures(*pictures, *allowed) if face else None,
         handout=Handout(**checked_handout(desk, *handout)) if totp else None,
         **options,
     )

@@ -158,7 +158,9 @@ class Engine:
     seen: list[bytes] = field(default_factory=list)
     threshold = 0.5
 
-    def enrol(self, pictures):
+    def enrol(self, pictures, *, is_vouched):
+        if not is_vouched and len(pictures) < 3:
+            raise FaceUnusable(len(pictures) - 1, CaptureHint.ONE_POSE, "3 pictures or more are needed")
         self.seen += pictures
         for index, picture in enumerate(pictures):
             with Image.open(io.BytesIO(picture)) as opened:

@@ -18,7 +18,8 @@ def desk(with_notify, engine, face, password_file):
 
 def add(desk, name, face, password_file, *more):
     return desk(
-        *("user", "add", name, "--picture", face, "--kiosk", "lobby-1", "--password-file", password_file), *more
+        *("user", "add", name, "--vouched", "--picture", face, "--kiosk", "lobby-1", "--password-file", password_file),
+        *more,
     )
 
 
@@ -71,12 +72,12 @@ def test_a_policy_that_refuses_nothing_still_tells(desk, face, password_file):
 
 
 def test_a_reset_face_is_compared_with_others_only(desk, face):
-    assert desk("user", "reset", "bob", "--face", "--picture", face, "--yes").exit_code == 0
+    assert desk("user", "reset", "bob", "--face", "--vouched", "--picture", face, "--yes").exit_code == 0
     before = template(desk, "ann")
-    refused = desk("user", "reset", "ann", "--face", "--picture", face, "--yes")
+    refused = desk("user", "reset", "ann", "--face", "--vouched", "--picture", face, "--yes")
     assert refused.exit_code == 1 and "like that of bob" in refused.stderr
     assert template(desk, "ann") == before and told(desk) == []
-    done = desk("user", "reset", "ann", "--face", "--picture", face, "--allow-duplicate", "--yes")
+    done = desk("user", "reset", "ann", "--face", "--vouched", "--picture", face, "--allow-duplicate", "--yes")
     assert done.exit_code == 0 and template(desk, "ann") == template(desk, "bob")
     assert desk.audit_rows()[-1]["detail"]["duplicate_allowed"] is True
     assert [word["username"] for word in told(desk)] == ["ann"]
@@ -90,7 +91,7 @@ def test_one_that_was_enrolled_while_the_password_was_typed(desk, typist, face, 
         return "correct Horse 7 battery"
 
     refused = desk(
-        *("user", "add", "cy", "--picture", face, "--kiosk", "lobby-1", "--no-confirm-code"),
+        *("user", "add", "cy", "--vouched", "--picture", face, "--kiosk", "lobby-1", "--no-confirm-code"),
         typed=typist(meanwhile, "correct Horse 7 battery"),
     )
     assert refused.exit_code == 1 and "like that of dan" in refused.stderr
@@ -106,4 +107,4 @@ def test_accounts_that_cannot_be_compared_are_counted(desk, face, password_file)
 
 def test_it_goes_with_a_face_alone(desk):
     refused = desk("user", "reset", "ann", "--password", "--allow-duplicate", "--yes")
-    assert refused.exit_code == 2 and "--allow-duplicate: only with --face" in refused.stderr
+    assert refused.exit_code == 2 and "--allow-duplicate and --vouched: only with --face" in refused.stderr

@@ -32,7 +32,18 @@ def add(desk, face, password_file):
 
     def run(*more, name="ann", picture=face, kiosk="lobby-1", **options):
         return desk(
-            *("user", "add", name, "--picture", picture, "--kiosk", kiosk, "--password-file", password_file),
+            *(
+                "user",
+                "add",
+                name,
+                "--vouched",
+                "--picture",
+                picture,
+                "--kiosk",
+                kiosk,
+                "--password-file",
+                password_file,
+            ),
             *more,
             **options,
         )
@@ -75,7 +86,7 @@ def test_the_aligned_face_is_stored_and_not_the_picture(desk, add):
 
 def test_several_pictures_and_several_kiosks(desk, add, face, new_key):
     desk("kiosk", "add", "lobby-2", "--public-key", new_key(), "--mac", "b8:27:eb:00:00:02")
-    assert add("--picture", face, "--kiosk", "lobby-2").exit_code == 0
+    assert add("--vouched", "--picture", face, "--kiosk", "lobby-2").exit_code == 0
     assert len(desk.engine.seen) == 2
     assert enrolment(desk).mac_addresses == {MAC, "b8:27:eb:00:00:02"}
 
@@ -116,7 +127,7 @@ def test_pictures_may_come_from_a_camera(desk, face, password_file):
 
 def test_the_password_is_asked_for_twice_and_not_echoed(desk, face, typist):
     result = desk(
-        *("user", "add", "ann", "--picture", face, "--kiosk", "lobby-1"),
+        *("user", "add", "ann", "--vouched", "--picture", face, "--kiosk", "lobby-1"),
         typed=typist(PASSWORD, "something else", PASSWORD, PASSWORD),
     )
     assert result.exit_code == 0, result.stderr
@@ -247,12 +258,20 @@ def test_a_real_portrait_becomes_an_account(with_kiosk, models_folder, portrait,
     wall = tmp_path / "wall.png"
     Image.new("RGB", (640, 480), "white").save(wall)
     common = ("--kiosk", "lobby-1", "--password-file", password_file, "--qr-file", tmp_path / "qr.png")
-    refused = with_kiosk("user", "add", "wall", "--picture", wall, *common)
+    refused = with_kiosk("user", "add", "wall", "--vouched", "--picture", wall, *common)
     assert refused.exit_code == 1 and "wall.png cannot be enrolled: no face" in refused.stderr
-    added = with_kiosk("user", "add", "eileen", "--picture", portrait, *common)
+    added = with_kiosk("user", "add", "eileen", "--vouched", "--picture", portrait, *common)
     assert added.exit_code == 0, added.stderr
     stored = enrolment(with_kiosk, "eileen")
     assert len(stored.template.embedding) == 4 * 512
     with with_kiosk.desk().site() as site:
         png = Accounts(site.database, site.keyring.field, "").face_picture("eileen")
     assert Image.open(io.BytesIO(png)).size == (128, 128)
+
+
+def test_too_few_pictures_need_an_administrator_who_vouches(desk, face, password_file):
+    common = ("--kiosk", "lobby-1", "--password-file", password_file, "--no-confirm-code")
+    refused = desk("user", "add", "ann", "--picture", face, *common)
+    assert refused.exit_code == 1
+    assert "3 pictures or more are needed. Give three to five, with the head turned a little in one" in refused.stderr
+    assert desk("user", "add", "ann", *["--picture", face] * 3, *common).exit_code == 0

@@ -108,7 +108,9 @@ def test_the_name_is_free_again_and_knows_nothing_of_before(with_ann, pend, engi
     pend(with_ann)
     with_ann("user", "delete", "ann", "--yes")
     with_ann.parts["load_face_engine"] = lambda _settings: engine
-    added = with_ann(*("user", "add", "ann", "--picture", face, "--kiosk", "lobby-1", "--password-file", password_file))
+    added = with_ann(
+        *("user", "add", "ann", "--vouched", "--picture", face, "--kiosk", "lobby-1", "--password-file", password_file)
+    )
     assert added.exit_code == 0, added.stderr
     shown = with_ann.json("user", "show", "ann")
     assert shown["pending_change"] is None and shown["failures"] == []

@@ -91,7 +91,7 @@ def test_json_has_how_the_secret_is_handed_out(desk, tmp_path):
 
 
 def test_a_face_comes_from_pictures(desk, face):
-    done = desk("user", "reset", "ann", "--face", "--picture", face, "--yes")
+    done = desk("user", "reset", "ann", "--face", "--vouched", "--picture", face, "--yes")
     assert done.exit_code == 0, done.stderr
     assert enrolment(desk).template == Template("test-model", b"\1" * 16)
     with desk.desk().site() as site:
@@ -100,7 +100,7 @@ def test_a_face_comes_from_pictures(desk, face):
 
 def test_several_at_once_are_replaced_together_or_not_at_all(desk, face, no_face, password_file, typist):
     before = enrolment(desk)
-    options = ("--password", "--password-file", password_file, "--totp", "--face", "--picture")
+    options = ("--password", "--password-file", password_file, "--totp", "--face", "--vouched", "--picture")
     refused = desk("user", "reset", "ann", *options, no_face, "--no-confirm-code", "--yes")
     assert refused.exit_code == 1 and "wall.png cannot be enrolled: no face" in refused.stderr
     refused = desk("user", "reset", "ann", *options, face, "--confirm-code", "--yes", typed=typist("0", "0", "0"))
