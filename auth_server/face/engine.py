@@ -1,6 +1,7 @@
 """The face engine: a recording in, one observation or one enrolled face out.
 
-Figures follow.
+Every frame is looked at (detection, points, pose, eyes); at most five frontal ones and two of each movement
+are embedded as well.
 """
 
 import io

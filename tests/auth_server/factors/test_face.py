@@ -1,6 +1,7 @@
 """The face factor: near enough, one person, really there; everything else fails, and says why."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,21 @@ def test_frames_of_two_people_fail_however_near_their_mean() -> None:
     verdict = verify(observation(is_one_person=False))
     assert not verdict.passed
     assert verdict.evidence["is_one_person"] is False
+
+
+@pytest.mark.parametrize("hint", [None, CaptureHint.NO_FACE])
+def test_what_speaks_against_a_recording_fails_without_a_hint_and_is_named(hint: CaptureHint | None) -> None:
+    verdict = verify(replace(observation(hint=hint), problem="broken"))
+    assert (verdict.passed, verdict.capture_hint) == (False, None)
+    assert verdict.evidence["presence_problem"] == "broken"
+    assert "presence_problem" not in verify(observation()).evidence
+
+
+def test_a_new_face_of_a_broken_recording_fails() -> None:
+    claim = EnrolledFace(template(0), b"png", 0.9, {}, problem="broken")
+    verdict = face.verify_new(claim=claim, presence_threshold=0.5)
+    assert not verdict.passed
+    assert verdict.evidence["presence_problem"] == "broken"
 
 
 @pytest.mark.parametrize("hint", CaptureHint)
