@@ -112,7 +112,7 @@ _ATTEMPTS: Final = {
 def why(row: AuditRow) -> tuple[str, ...]:
     """Return the sentences that explain a row, the most telling first. It fails for no row."""
     detail, is_whole = _detail(row)
-    return (_headline(row), *_decision(row), *([] if is_whole else [_GONE]), *_evidence(row, detail))
+    return (_headline(row), *_decision(row, detail), *([] if is_whole else [_GONE]), *_evidence(row, detail))
 
 
 _GONE: Final = (
@@ -155,7 +155,7 @@ def _where(row: AuditRow) -> str:
     return at if row.source_address is None else f"{at} from {row.source_address}"
 
 
-def _decision(row: AuditRow) -> Iterator[str]:
+def _decision(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
     if (row.action, row.reason) in _OUTCOMES:
         yield _OUTCOMES[row.action, row.reason]
     elif _is_by_administrator(row):
@@ -164,6 +164,8 @@ def _decision(row: AuditRow) -> Iterator[str]:
         yield "The door was opened: every factor passed."
     elif row.success:
         yield "It was granted: every factor passed." if row.reason == "granted" else f"It was done ({row.reason})."
+    elif row.reason == "denied" and "why" in detail:
+        yield "It was denied, although every factor passed. The person was not told why."
     else:
         yield _DECIDED.get(row.reason, f"It was refused ({row.reason}).")
 

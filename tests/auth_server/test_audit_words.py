@@ -146,6 +146,33 @@ def test_what_it_says(args: tuple[str, str, dict[str, Any]], words: str):
     assert words in told(*args)
 
 
+@pytest.mark.parametrize(
+    ("faces", "words"),
+    [
+        (
+            {"compared": 40, "skipped": 0, "like": "bob", "distance": 0.31, "strangers": 0.0, "refused": True},
+            "The new face is like that of bob (distance 0.31), which was refused; among all accounts, chance "
+            "would bring 0.0 as near.",
+        ),
+        (
+            {"compared": 40, "skipped": 2, "like": "bob", "distance": 0.31, "strangers": 0.02, "refused": False},
+            "(distance 0.31), which was let pass; among all accounts, chance would bring 0.02 as near. The new face "
+            "was compared with 40 accounts; 2 more had no template of its model.",
+        ),
+        ({"compared": 40, "skipped": 2}, "The new face was compared with 40 accounts; 2 more had no template"),
+        ({"refused": [1]}, "other faces: "),
+        (7, "other faces: 7"),
+    ],
+)
+def test_whose_face_a_new_one_is_like(faces: object, words: str):
+    assert words in told("register", detail={"other_faces": faces})
+
+
+def test_a_denial_although_every_factor_passed_is_told_as_one():
+    words = told("register", detail={"why": "the new face is enrolled under another name"})
+    assert "denied, although every factor passed" in words and "not every factor" not in words
+
+
 def test_an_erased_row_says_so_and_tells_the_rest():
     words = told(detail=None)
     assert "The details of this row were erased." in words and "ann asked to be let in" in words
