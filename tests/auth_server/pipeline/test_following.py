@@ -9,7 +9,9 @@ import pytest
 
 from auth_contract.actions import Action
 from auth_server.account_faces import FOLLOWED
-from auth_server.domain import Template
+from auth_server.domain import Factor, Template, Verdict
+from auth_server.judging import Case, Judged
+from auth_server.policy import POLICY
 from tests.auth_server.pipeline.conftest import embedding
 
 FOLLOWS = pytest.mark.parametrize("sections", [{"face": {"models": "none", "presence": "passive", "follow": True}}],
@@ -91,6 +93,17 @@ def test_no_action_but_a_login_moves_it(site, looks, action):
     looks(20)
     assert site.submit(action).status_code == 200
     assert kinds(site) == ["enrolled"]
+
+
+@FOLLOWS
+@pytest.mark.parametrize("missing", [None, Factor.PASSWORD, Factor.TOTP, Factor.FACE, Factor.DEVICE])
+def test_a_login_by_fewer_factors_would_move_nothing(site, missing):
+    """No site can ask for fewer; were one to, a face alone would teach itself."""
+    effects, policy = site.services.authenticator.effects, POLICY[Action.LOGIN]
+    weaker = dataclasses.replace(policy, factors=tuple(factor for factor in policy.factors if factor is not missing))
+    judged = Judged(tuple(Verdict(factor, passed=True) for factor in weaker.factors), seen=changed_face(20))
+    case = Case(None, site.services.accounts.enrolment("ada"))
+    assert (effects._moved(case, judged, weaker, site.time.now()) is not None) is (missing is None)
 
 
 @FOLLOWS
