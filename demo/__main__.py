@@ -16,10 +16,11 @@ from typing import Any
 
 import pyotp
 
-from demo.cases import CASES, MACS, PASSWORD, Case, Stage, secret_of
+from demo.cases import CASES, MACS, NOTHING_SENT, PASSWORD, Case, Stage, secret_of
 from demo.kiosk import Kiosk
 from demo.newcomer import Newcomer, at_kiosk
-from demo.pictures import Pictures, PicturesMissing, prepare
+from demo.pictures import Pictures, PicturesMissing, poses, prepare
+from demo.puppet import ada
 from demo.seat import NotSeen
 from demo.site import CommandFailed, Site, command
 from provisioning.qr import terminal_lines
@@ -55,27 +56,27 @@ def _stage(folder: Path) -> Iterator[Stage]:
     kiosk = Kiosk(site, "kiosk-1", mac_override=MACS["kiosk-1"])
     for kiosk_id in ("kiosk-1", "kiosk-2"):
         site.register(kiosk_id, Kiosk(site, kiosk_id, mac_override=MACS[kiosk_id]).settings)
-    uri = site.add_user("Ada", PASSWORD, [pictures.ada], ["kiosk-1"])
+    uri = site.add_user("Ada", PASSWORD, poses(pictures), ["kiosk-1"])
     seconds = site.start_server()
     _say(f"4auth-server answers on port {site.port} after {seconds:.1f} s.")
     try:
-        yield Stage(site, pictures, kiosk, pyotp.TOTP(secret_of(uri)))
+        yield Stage(site, pictures, kiosk, pyotp.TOTP(secret_of(uri)), ada(site.models))
     finally:
         kiosk.stop()
         site.stop_server()
 
 
 def _prepared() -> Pictures:
-    _say("Real photographs: an astronaut's portrait, and other people to be turned away.")
-    return prepare(_CACHE / "pictures")
+    _say("Real photographs, made to move as people do: an astronaut, and somebody else to be turned away.")
+    return prepare(_CACHE / "people", _CACHE / "models")
 
 
 def _perform(folder: Path) -> int:
     with _stage(folder) as stage:
         stage.kiosk.start()
-        _say("4auth-kiosk runs beside it, with pictures for a camera and a script for a keypad,")
+        _say("4auth-kiosk runs beside it, with moving pictures for a camera and a script for a keypad,")
         _say("and once more on a terminal, for a person with a phone.\n")
-        with at_kiosk(stage.site, "kiosk-1", MACS["kiosk-1"], stage.pictures.ada) as seat:
+        with at_kiosk(stage.site, "kiosk-1", MACS["kiosk-1"], stage.pictures.eve) as seat:
             stage.newcomer = Newcomer(stage.site, seat)
             faults = sum(_play(stage, number, case) for number, case in enumerate(CASES, 1))
         stage.kiosk.stop()
@@ -93,9 +94,12 @@ def _play(stage: Stage, number: int, case: Case) -> int:
     """Perform one case and print what happened; 1 when it did not end as it should."""
     seen = case.perform(stage)
     row = stage.newest_attempt()
-    reason = "no row: nothing was sent" if row is None else row["reason"]
+    reason = NOTHING_SENT if row is None else row["reason"]
     is_right = seen.startswith(case.seen) and reason == case.reason
     _say(f"{'✓' if is_right else '✗'} {number:2} {case.title}")
+    if stage.kiosk.asked:
+        _tell("the kiosk asks", "; ".join(stage.kiosk.asked))
+        stage.kiosk.asked.clear()
     _tell("the person reads", seen)
     _tell("the audit says", reason if row is None else f"row {row['id']}, {reason}: {_why(row['detail'])}")
     return 0 if is_right else 1
@@ -129,6 +133,7 @@ def _serve(folder: Path) -> int:
             mac_override=MACS["kiosk-1"],
             camera=camera,
             keypad={"kind": "terminal"},
+            capture={"models": str(stage.site.models)},
         )
         _say(f"\nLog in as ada, password {PASSWORD}. Add this account to an authenticator app:")
         _say("\n".join(terminal_lines(stage.totp.provisioning_uri(name="ada", issuer_name="4Auth demo"))))
@@ -137,7 +142,7 @@ def _serve(folder: Path) -> int:
         if has_camera:
             _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
         else:
-            _say("There is no camera here: the kiosk sees the astronaut's portrait.")
+            _say("There is no camera here: the kiosk sees the astronaut, who does what the screen asks.")
         _say(f"Metrics: http://127.0.0.1:{stage.site.health_port}/metrics   Ctrl-C ends everything.\n")
         input("Press Enter to start the kiosk in this terminal. ")
         with contextlib.suppress(KeyboardInterrupt):

@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auth_contract import paths
 from auth_contract.actions import Action
-from auth_contract.messages import LoginRequest
+from auth_contract.messages import AttemptReply, FrameMark, LoginRequest
 from auth_server.bootstrap import new_token
 from demo.impostor import Impostor
 from demo.kiosk import Entry, Kiosk, backends
 from demo.newcomer import Newcomer, at_kiosk
-from demo.pictures import Pictures
+from demo.pictures import Pictures, poses
+from demo.puppet import Puppet, record
 from demo.site import CommandFailed, Site
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.errors import Refused
@@ -30,6 +32,10 @@ from kiosk_agent.settings import ServerSettings
 PASSWORD = "Lovelace 1815"  # noqa: S105 - of a made-up account on a throw-away site
 MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02", "kiosk-9": "02:00:5e:10:00:09"}
 _STEP_S = 30
+_RECORDED_S = 4.0
+"""How long `record`'s recordings say that they took: the server compares it with its own clock."""
+
+Recorded = tuple[tuple[bytes, ...], tuple[FrameMark, ...]]
 
 
 @dataclass
@@ -40,6 +46,7 @@ class Stage:
     pictures: Pictures
     kiosk: Kiosk
     totp: pyotp.TOTP
+    puppet: Puppet
     last_step: int = 0
     last_code: str = ""
     last_row: int = 0
@@ -65,9 +72,9 @@ class Stage:
         self.last_step = next(step for step in range(now - 2, now + 3) if self.totp.at(step * _STEP_S) == code)
         self.last_code = code
 
-    def enter(self, *, picture: Path | None = None, password: str = PASSWORD, code: str | None = None) -> str:
+    def enter(self, *, person: Path | None = None, password: str = PASSWORD, code: str | None = None) -> str:
         """One session at the main kiosk; what it answers."""
-        self.kiosk.show(picture or self.pictures.ada)
+        self.kiosk.show(person or self.pictures.ada)
         return self.kiosk.enter(Entry("Ada", password, code or self.fresh_code()))
 
     def replay_camera(self) -> dict[str, Any]:
@@ -75,10 +82,10 @@ class Stage:
         self.kiosk.show(self.pictures.ada)
         return dict(backends(self.kiosk.scene)["camera"])
 
-    def elsewhere(self, kiosk_id: str, **settings: Any) -> str:
+    def elsewhere(self, kiosk_id: str, person: Path | None = None, **settings: Any) -> str:
         """One session at an agent with other settings; what it answers."""
         kiosk = Kiosk(self.site, kiosk_id, **{"mac_override": MACS[kiosk_id], **settings})
-        kiosk.show(self.pictures.ada)
+        kiosk.show(person or self.pictures.ada)
         try:
             return kiosk.enter(Entry("Ada", PASSWORD, self.fresh_code()))
         finally:
@@ -111,17 +118,52 @@ def wrong_code(stage: Stage) -> str:
 
 def another_face(stage: Stage) -> str:
     """Somebody who knows the password and holds the phone."""
-    return stage.enter(picture=stage.pictures.eve)
+    return stage.enter(person=stage.pictures.eve)
+
+
+def photograph(stage: Stage) -> str:
+    """A good photograph, held before the camera."""
+    return stage.enter(person=stage.pictures.still)
+
+
+def stepping_in(stage: Stage) -> str:
+    """The right face at the beginning and the end, and another one for the movements."""
+    return stage.enter(person=stage.pictures.stepping)
+
+
+def other_sequence(stage: Stage) -> str:
+    """Everything right, but the recording answers what an attempt before had asked for."""
+
+    def recorded(attempt: AttemptReply) -> Recorded:
+        frames, marks = record(stage.puppet, attempt.movements[1:] + attempt.movements[:1])
+        return frames, marks
+
+    return _sent(stage, recorded)
+
+
+def copied(stage: Stage) -> str:
+    """Everything right, and in place of a recording the picture from which Ada was enrolled."""
+
+    def recorded(attempt: AttemptReply) -> Recorded:
+        _, marks = record(stage.puppet, attempt.movements)
+        return (poses(stage.pictures)[0].read_bytes(),) * len(marks), marks
+
+    return _sent(stage, recorded)
+
+
+def too_dark(stage: Stage) -> str:
+    """The light is off: the kiosk says so while Ada still stands there, and sends nothing."""
+    return stage.enter(person=stage.pictures.dark)
 
 
 def no_face(stage: Stage) -> str:
     """A cup of coffee."""
-    return stage.enter(picture=stage.pictures.empty)
+    return stage.enter(person=stage.pictures.empty)
 
 
 def two_faces(stage: Stage) -> str:
-    """Two people before the camera."""
-    return stage.enter(picture=stage.pictures.two)
+    """Two people before the camera of a kiosk that has no models to guide by: the server says so."""
+    return stage.elsewhere("kiosk-1", stage.pictures.two, capture={})
 
 
 def another_mac(stage: Stage) -> str:
@@ -142,16 +184,13 @@ def unregistered(stage: Stage) -> str:
 def sent_twice(stage: Stage) -> str:
     """One good submission, sent again as it was: the first is granted, the second is not."""
     code = stage.fresh_code()
-    client, submission, nonce = _submission(stage, code)
-    client.submit(Action.LOGIN, submission, nonce)
-    stage.used(code)
-    try:
-        client.submit(Action.LOGIN, submission, nonce)
-    except Refused as refused:
-        return f"{refused.status} {refused.reply.reason}: {refused.reply.message}"
-    finally:
-        client.close()
-    return "granted a second time"
+    with closing(_client(stage)) as client:
+        attempt = client.open_attempt(Action.LOGIN, "ada")
+        submission = _submission(attempt, code, record(stage.puppet, attempt.movements))
+        time.sleep(_RECORDED_S)
+        client.submit(Action.LOGIN, submission, attempt.nonce)
+        stage.used(code)
+        return _refusal(client, submission, attempt)
 
 
 def unsigned(stage: Stage) -> str:
@@ -228,27 +267,47 @@ def new_password(stage: Stage) -> str:
 def moved(stage: Stage) -> str:
     """The person works elsewhere now."""
     newcomer = _newcomer(stage)
-    with at_kiosk(stage.site, "kiosk-2", MACS["kiosk-2"], stage.pictures.ada) as seat:
+    with at_kiosk(stage.site, "kiosk-2", MACS["kiosk-2"], stage.pictures.eve) as seat:
         return replace(newcomer, seat=seat).move()
 
 
-def _submission(stage: Stage, code: str) -> tuple[AuthClient, LoginRequest, str]:
+def _client(stage: Stage) -> AuthClient:
     """The main kiosk's own client and key, so that a submission can be sent by hand."""
     key: Any = load_pem_private_key((stage.site.folder / "kiosk-1" / "key" / "device.pem").read_bytes(), None)
     around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
     server = ServerSettings(url=f"https://127.0.0.1:{stage.site.port}", pins=(stage.site.pin,))
-    client = AuthClient(server, "kiosk-1", key, around)
-    attempt = client.open_attempt(Action.LOGIN)
-    submission = LoginRequest(
+    return AuthClient(server, "kiosk-1", key, around)
+
+
+def _submission(attempt: AttemptReply, code: str, recorded: Recorded) -> LoginRequest:
+    frames, marks = recorded
+    return LoginRequest(
         attempt_id=attempt.attempt_id,
         username="ada",
         password=PASSWORD,
         totp=code,
-        frames=(stage.pictures.ada.read_bytes(),) * 3,
+        frames=frames,
+        marks=marks,
         mac=MACS["kiosk-1"],
         client_ts_utc=datetime.now(UTC),
     )
-    return client, submission, attempt.nonce
+
+
+def _sent(stage: Stage, recorded: Callable[[AttemptReply], Recorded]) -> str:
+    """What comes of pictures that are sent by hand by a registered kiosk."""
+    with closing(_client(stage)) as client:
+        attempt = client.open_attempt(Action.LOGIN, "ada")
+        submission = _submission(attempt, stage.fresh_code(), recorded(attempt))
+        time.sleep(_RECORDED_S)
+        return _refusal(client, submission, attempt)
+
+
+def _refusal(client: AuthClient, submission: LoginRequest, attempt: AttemptReply) -> str:
+    try:
+        client.submit(Action.LOGIN, submission, attempt.nonce)
+    except Refused as refused:
+        return f"{refused.status} {refused.reply.reason}: {refused.reply.message}"
+    return "granted"
 
 
 def secret_of(uri: str) -> str:
@@ -266,20 +325,27 @@ class Case:
     reason: str
 
 
+NOTHING_SENT = "no row: nothing was sent"
+
 CASES = (
     Case("all four factors are right", granted, "Welcome, ada", "granted"),
     Case("a code used twice", used_code, "Access denied", "denied"),
     Case("wrong password", wrong_password, "Access denied", "denied"),
     Case("wrong code", wrong_code, "Access denied", "denied"),
     Case("another person's face", another_face, "Access denied", "denied"),
-    Case("no face", no_face, "Once more, please", "capture_again"),
+    Case("a photograph that does not move", photograph, "Once more, please", "capture_again"),
+    Case("somebody else who steps in for the movements", stepping_in, "Access denied", "denied"),
+    Case("a recording of what was asked before", other_sequence, "4", "capture_again"),
+    Case("the enrolled picture in place of a recording", copied, "403 denied", "denied"),
+    Case("no face", no_face, "Once more, please: No face", NOTHING_SENT),
+    Case("no light", too_dark, "Once more, please: It is too dark", NOTHING_SENT),
     Case("two faces", two_faces, "Once more, please", "capture_again"),
     Case("another kiosk's MAC", another_mac, "Access denied", "denied"),
     Case("a clock 121 s off", clock_off, "Out of service", "kiosk_refused"),
     Case("a submission sent twice", sent_twice, "409 start_again", "start_again"),
     Case("an unsigned request", unsigned, "401 kiosk_refused", "kiosk_refused"),
     Case("a kiosk that is not registered", unregistered, "Out of service", "kiosk_refused"),
-    Case("a server whose key is not the pinned one", not_pinned, "Not logged in", "no row: nothing was sent"),
+    Case("a server whose key is not the pinned one", not_pinned, "Not logged in", NOTHING_SENT),
     Case("a sixth try after five failures", too_many, "Please wait", "locked"),
     Case("registering with a ticket", registered, "Registered", "granted"),
     Case("a ticket used twice", ticket_used_twice, "Request denied", "denied"),

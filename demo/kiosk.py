@@ -2,13 +2,13 @@
 
 import json
 import queue
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from auth_contract.actions import Movement
 from demo.site import CommandFailed, Site, command
 
 RESULT_WITHIN_S = 60.0
@@ -34,17 +34,18 @@ class Entry:
 
 
 class Kiosk:
-    """One running `4auth-kiosk`. `show` puts a picture before the camera, `enter` types a session.
+    """One running `4auth-kiosk`. `show` puts a person before the camera, `enter` types a session.
 
-    `screen` holds every line that the agent has shown.
+    `screen` holds every line that the agent has shown, `asked` the movements among them.
     """
 
     def __init__(self, site: Site, kiosk_id: str, **settings: Any) -> None:
         self._folder = site.folder / kiosk_id
+        self._folder.mkdir(exist_ok=True)
         self.scene = self._folder / "scene"
-        self.scene.mkdir(parents=True, exist_ok=True)
-        self.settings = site.kiosk_settings(kiosk_id, **{**backends(self.scene), **settings})
+        self.settings = site.kiosk_settings(kiosk_id, **{**backends(self.scene, site.models), **settings})
         self.screen: list[str] = []
+        self.asked: list[str] = []
         self._said: queue.Queue[str | None] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
         self._listener: Thread | None = None
@@ -62,11 +63,12 @@ class Kiosk:
         self._listener = Thread(target=self._listen, args=(self._process,), name="screen", daemon=True)
         self._listener.start()
 
-    def show(self, picture: Path) -> None:
-        """Lay a picture before the camera."""
-        coming = self._folder / "coming.jpg"
-        shutil.copy(picture, coming)
-        coming.replace(self.scene / "scene.jpg")
+    def show(self, person: Path) -> None:
+        """Put a person, a folder as `demo.pictures` makes them, before the camera."""
+        coming = self._folder / "coming"
+        coming.unlink(missing_ok=True)
+        coming.symlink_to(person.absolute())
+        coming.replace(self.scene)
 
     def enter(self, entry: Entry) -> str:
         """Type one session and return the line with which the screen answered."""
@@ -125,13 +127,21 @@ class Kiosk:
         for line in process.stdout or ():
             self.screen.append(line)
             self._said.put(line)
+            if "Movement " in line:
+                self.asked.append(line[4:].partition(":")[0].strip())
         self._said.put(None)
 
 
-def backends(scene: Path) -> dict[str, Any]:
-    """Parts that need no hardware: pictures from a folder, keys from standard input, quick screens."""
+def backends(scene: Path, models: Path | None = None) -> dict[str, Any]:
+    """Parts that need no hardware: a person from a folder, keys from standard input, quick screens.
+
+    With models the kiosk guides, and is in more of a hurry than one for people.
+    """
+    acts = {movement.value: [str(scene / movement.value)] for movement in Movement}
+    guidance = {"models": str(models), "patience_s": 2.0, "movement_s": 2.0, "movement_interval_s": 0.08}
     return {
-        "camera": {"kind": "replay", "sources": [str(scene)]},
+        "camera": {"kind": "replay", "sources": [str(scene / "rest")], "acts": acts},
         "keypad": {"kind": "scripted", "script": "-"},
         "session": {"result_s": 1.0, "capture_again_s": 5.0},
+        "capture": {} if models is None else guidance,
     }

@@ -106,15 +106,11 @@ class Newcomer:
 
 
 @contextmanager
-def at_kiosk(site: Site, kiosk_id: str, mac: str, picture: Path) -> Iterator[Seat]:
-    """A seat at a kiosk of its own process, with this picture before its camera."""
-    scene = site.folder / f"{kiosk_id}-seat"
-    scene.mkdir(exist_ok=True)
-    (scene / "face.jpg").write_bytes(picture.read_bytes())
-    capture = {"enrol_frames": 3, "enrol_interval_s": 0.1}
-    parts = {**backends(scene), "keypad": {"kind": "terminal"}, "capture": capture}
+def at_kiosk(site: Site, kiosk_id: str, mac: str, person: Path) -> Iterator[Seat]:
+    """A seat at a kiosk of its own process, with this person before its camera."""
+    parts = {**backends(person.absolute(), site.models), "keypad": {"kind": "terminal"}}
     settings = site.kiosk_settings(kiosk_id, mac_override=mac, **parts)
-    with (scene.parent / f"{kiosk_id}-seat.log").open("ab") as log:
+    with (site.folder / f"{kiosk_id}-seat.log").open("ab") as log:
         seat = Seat([command("4auth-kiosk"), "--settings", str(settings)], log)
         try:
             yield seat

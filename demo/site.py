@@ -34,11 +34,12 @@ def command(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def toml(members: Mapping[str, Any]) -> str:
-    """Plain values and one level of tables as TOML; JSON's strings, numbers and arrays are TOML's too."""
+def toml(members: Mapping[str, Any], within: str = "") -> str:
+    """Plain values and tables as TOML; JSON's strings, numbers and arrays are TOML's too."""
     plain = [f"{name} = {json.dumps(value)}" for name, value in members.items() if not isinstance(value, Mapping)]
-    tables = [f"\n[{name}]\n{toml(value)}" for name, value in members.items() if isinstance(value, Mapping)]
-    return "\n".join([*plain, *tables]) + "\n"
+    tables = [(f"{within}{name}", value) for name, value in members.items() if isinstance(value, Mapping)]
+    written = [f"\n[{name}]\n{toml(value, f'{name}.')}" for name, value in tables]
+    return "\n".join([*plain, *written]) + "\n"
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Site:
     folder: Path
     models: Path
     name: str = "demo"
+    presence: str = "both"
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
     pin: str = ""
@@ -68,7 +70,7 @@ class Site:
         made = self.provision(
             *("site", "init", "--folder", str(self.folder / "site"), "--name", self.name),
             *("--host", "127.0.0.1", "--port", str(self.port), "--health-port", str(self.health_port)),
-            *("--models", str(self.models), "--environment", "development"),
+            *("--models", str(self.models), "--environment", "development", "--presence", self.presence),
         )
         self.pin = made["pin"]
 

@@ -84,7 +84,7 @@ class ReplayCamera(_Section):
 
     An entry is a picture, a folder of pictures (in order of name, read anew for every picture
     taken), a video, or `fault:` and a sentence, which fails as a camera would. `acts` are shown once each
-    when the movement is asked for: somebody who does what the screen says.
+    when the movement is asked for: somebody who does what the screen says; of those that are not there, nothing.
     """
 
     kind: Literal["replay"]

@@ -49,10 +49,10 @@ _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may d
 )
 @click.option(
     "--presence",
-    type=click.Choice(["passive", "off"]),
-    default="passive",
+    type=click.Choice(["both", "active", "passive", "off"]),
+    default="both",
     show_default=True,
-    help="Real-face check; off lets a photograph pass and is for development only.",
+    help="Real-face check: by movements (active), by the look of the picture (passive). Off is for development only.",
 )
 @click.option("--admin", type=ADMIN_NAME, default="admin", show_default=True, help="Name of the first administrator.")
 @shared_options
@@ -82,9 +82,18 @@ def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: 
     _tell(desk, plan, make_site(plan, desk.now()))
 
 
+_COSTS = {
+    "active": 'presence "active" does not look for signs of a screen or a print: a good animation of a face may pass.',
+    "passive": 'presence "passive" asks for no movements: a good recording on a good screen may pass.',
+    "off": 'presence "off" lets a photograph pass.',
+}
+
+
 def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
     out = desk.output
     out.say(f"Site {plan.name} is made in {plan.folder}.")
+    if plan.presence in _COSTS:
+        out.say(f"Note: {_COSTS[plan.presence]}")
     out.say(f"Back up {plan.keys} now, apart from the database: without these keys the database opens for nobody.")
     out.say()
     out.say("Kiosks pin the server's key by this SHA-256:")

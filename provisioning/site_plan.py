@@ -40,6 +40,8 @@ checkpoints = {checkpoints}
 [face]
 # Fetch them with `4auth-provision models fetch`.
 models = {models}
+# Real-face check: "both" asks for movements that are drawn for each attempt and looks for signs of a print or a
+# screen; "active" and "passive" do one of the two. Each layer stops what the other lets pass.
 presence = {presence}
 # Face checks in a worker at once, fewer than listen.threads; more are told to come back.
 # queue_max = 6
@@ -82,7 +84,7 @@ class SitePlan:
     health_port: int
     models: Path
     environment: str = "production"
-    presence: str = "passive"
+    presence: str = "both"
     time_sources: tuple[str, ...] = ()
     admin: str = "admin"
 

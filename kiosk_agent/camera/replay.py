@@ -54,8 +54,9 @@ class ReplayBackend:
 
     def follow(self, movement: Movement | None) -> None:
         """Show what there is of this movement, after what is being shown."""
-        if movement is not None and movement in self._settings.acts:
-            self._acts.append(_Round(self._settings.acts[movement], is_endless=False))
+        sources = () if movement is None else self._settings.acts.get(movement, ())
+        there = tuple(source for source in sources if Path(source).exists())
+        self._acts.append(_Round(there, is_endless=False))
 
     def close(self) -> None:
         """Let go of a video that is being read."""

@@ -53,7 +53,7 @@ def test_the_server_accepts_the_settings(command):
     settings = load_settings(command.settings)
     folder = command.settings.parent
     assert settings.site == "head-office"
-    assert settings.environment == "production" and settings.face.presence == "passive"
+    assert settings.environment == "production" and settings.face.presence == "both"
     assert settings.store.database == folder / "store" / "4auth.db"
     assert settings.face.models == folder / "models"
 
