@@ -88,7 +88,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=_CACHE / "bench.json", help="where to write the figures")
     target = parser.parse_args().json
     with tempfile.TemporaryDirectory(prefix="4auth-bench-") as folder:
-        pictures = prepare(_CACHE / "pictures")
+        pictures = prepare(_CACHE / "people", _CACHE / "models")
         found = _measure(Path(folder) / "day", pictures)
         years = _measure_years(Path(folder), pictures)
     _progress(f"a face, stage by stage, and {face_speed.PASSES} passes for their memory")
@@ -102,14 +102,14 @@ def main() -> int:
 
 def _made(folder: Path) -> Site:
     folder.mkdir()
-    site = Site(folder, (_CACHE / "models").absolute(), name=folder.name)
+    site = Site(folder, (_CACHE / "models").absolute(), name=folder.name, presence="passive")
     site.init()
     return site
 
 
 def _measure(folder: Path, pictures: Pictures) -> Measured:
-    site, picture = _made(folder), pictures.ada
-    crowd = enrol(site, people=_PEOPLE, kiosks=_CLIENTS, picture=picture, frames=_FRAMES)
+    site, scene = _made(folder), pictures.ada
+    crowd = enrol(site, people=_PEOPLE, kiosks=_CLIENTS, scene=scene, frames=_FRAMES)
     _progress(f"{_STARTS} server starts")
     starts = Times(tuple(_start_and_stop(site) for _ in range(_STARTS)))
     _progress("one password check, one face check")
@@ -244,7 +244,7 @@ def _memory(site: Site) -> dict[str, float]:
     memory = {f"worker {number}": measures.resident_mb(pid) for number, pid in enumerate(workers, 1)}
     kiosk = Kiosk(site, "kiosk-1", mac_override=MACS["kiosk-1"])
     site.register("kiosk-1", kiosk.settings)
-    kiosk.show(prepare(_CACHE / "pictures").ada)
+    kiosk.show(prepare(_CACHE / "people", _CACHE / "models").ada)
     kiosk.start()
     pid = kiosk.pid
     deadline = time.monotonic() + 5  # long enough to import, open the camera and send a heartbeat

@@ -64,17 +64,17 @@ class BenchKiosk:
     client: AuthClient
 
 
-def enrol(site: Site, *, people: int, kiosks: int, picture: Path, frames: int) -> Crowd:
-    """Put people and kiosks into the site's store."""
+def enrol(site: Site, *, people: int, kiosks: int, scene: Path, frames: int) -> Crowd:
+    """Put people and kiosks into the site's store; all of them look as the person of this scene does."""
     settings = load_settings(site.settings)
     keyring = Keyring.load(settings.store.keys)
     database = open_database(settings.store.database, keyring)
     engine = FaceEngine(settings.face)
-    jpeg = picture.read_bytes()
-    face = engine.enrol([jpeg])
+    seen = [path.read_bytes() for path in sorted((scene / "rest").glob("*.jpg"))]
+    face = engine.enrol(seen[-3:])
     password_hash = hash_password(PASSWORD)
     accounts, registry = Accounts(database, keyring.field, engine.model), Kiosks(database)
-    crowd = Crowd([], [], (jpeg,) * frames)
+    crowd = Crowd([], [], tuple(seen[:frames]))
     around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
     server = ServerSettings(url=f"https://127.0.0.1:{site.port}", pins=(site.pin,), read_timeout_s=60)
     for number in range(kiosks):

@@ -46,9 +46,9 @@ def make_used(site: Site) -> None:
     database.close()
 
 
-def measure(new: Site, used: Site, picture: Path, count: int) -> Scale:
+def measure(new: Site, used: Site, scene: Path, count: int) -> Scale:
     """Serve both and log in to each in turn, `count` times."""
-    crowds = {site.name: enrol(site, people=count, kiosks=1, picture=picture, frames=_FRAMES) for site in (new, used)}
+    crowds = {site.name: enrol(site, people=count, kiosks=1, scene=scene, frames=_FRAMES) for site in (new, used)}
     samples: dict[str, list[float]] = {name: [] for name in crowds}
     try:
         for site in (new, used):

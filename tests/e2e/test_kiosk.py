@@ -1,5 +1,6 @@
 """A person at the terminal of a real kiosk, with a phone, at a real server: from an invitation to a new phone."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,19 +19,23 @@ NAME, PASSWORD = "walker", "Silent otter 77"
 
 @pytest.fixture
 def seat(house: Any, tmp_path: Path) -> Iterator[Seat]:
-    scene = tmp_path / "scene"
-    scene.mkdir()
-    (scene / "face.jpg").write_bytes(house.picture.read_bytes())
     settings = house.site.kiosk_settings(
         "kiosk-1",
         mac_override="02:00:5e:10:00:01",
-        **backends(scene) | {"keypad": {"kind": "terminal"}, "capture": {"enrol_frames": 3, "enrol_interval_s": 0.1}},
+        **{**backends(turning(house, tmp_path)), "keypad": {"kind": "terminal"}},
+        capture={"enrol_frames": 5, "enrol_interval_s": 0.1},
     )
     with (tmp_path / "log").open("wb") as log:
         seat = Seat([command("4auth-kiosk"), "--settings", str(settings)], log)
     yield seat
     seat.process.kill()
     seat.process.wait()
+
+
+def turning(house: Any, folder: Path) -> Path:
+    """A scene of the face in one pose after the other, as somebody who is enrolled turns the head."""
+    shutil.copytree(house.poses[0].parent, folder / "scene" / "rest")
+    return folder / "scene"
 
 
 def log_in(seat: Seat, password: str, code: str) -> None:

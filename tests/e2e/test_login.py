@@ -57,7 +57,7 @@ def one_login(house, tmp_path):
         path = house.site.kiosk_settings(
             "kiosk-2",
             mac_override="02:00:5e:10:00:02",
-            camera={"kind": "replay", "sources": [str(house.picture)]},
+            camera={"kind": "replay", "sources": [str(house.scene / "rest")]},
             keypad={"kind": "scripted", "script": str(script)},
         )
         return login(load_settings(path))

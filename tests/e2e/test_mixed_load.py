@@ -50,12 +50,12 @@ class Ledger:
 
 
 @pytest.fixture(scope="module")
-def busy_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, portrait: Path) -> Iterator[House]:
+def busy_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path) -> Iterator[House]:
     """A site of its own: its keys are rotated."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         for house in _made_house(
-            Site(tmp_path_factory.mktemp("busy"), models_folder.absolute(), name="busy"), portrait
+            Site(tmp_path_factory.mktemp("busy"), models_folder.absolute(), name="busy", presence="passive"), ada_folder
         ):
             house.site.start_server()
             yield house
@@ -188,7 +188,7 @@ class Load:
             "username": person.name,
             "password": person.password,
             "frames": (picture,),
-            "new_frames": (picture,) * 3,
+            "new_frames": self.house.pictures(),
             "mac": MACS[kiosk_id],
             "client_ts_utc": datetime.now(UTC),
             **changes,
