@@ -93,7 +93,7 @@ def write_person(folder: Path, rest: Sequence[Picture], acts: Mapping[Movement, 
 def _make(pictures: Pictures, models: Path) -> None:
     group = _group_picture()
     enrolled, person = ada(models, seed=1), ada(models, seed=2)
-    eve = _eve(_sized(group[164:518, 0:294]), person, Sight(models))
+    eve = _eve(_wide(_sized(group[164:518, 0:294])), person, Sight(models))
     acts = acts_of(eve)
     write(pictures.ada_poses, enrolled.poses())
     write_person(pictures.ada, person.rest(_REST), acts_of(person))
@@ -130,6 +130,13 @@ def _sized(picture: cv2.typing.MatLike) -> Picture:
     """Enlarged to what a kiosk's camera gives: at least 480 rows."""
     scale = max(1.0, 480 / picture.shape[0])
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _wide(picture: Picture) -> Picture:
+    """With its edges drawn out to the width of Ada's: a camera has one size."""
+    side = max(0, (640 - picture.shape[1] + 1) // 2)
+    wide = cv2.copyMakeBorder(picture, 0, 0, side, side, cv2.BORDER_REPLICATE)
+    return np.asarray(wide[:480, :640], np.uint8)
 
 
 def _group_picture() -> Picture:
