@@ -91,11 +91,11 @@ class House:
 
     @property
     def picture(self) -> Path:
-        """A picture of the face that all of them have."""
-        return self.poses[0]
+        """A picture of the face that all of them have; none of those from which it was enrolled, which are refused."""
+        return self.scene / "rest" / "000.jpg"
 
     def pictures(self) -> tuple[bytes, ...]:
-        """Five of it, in poses of their own: for an enrolment."""
+        """Five of it in several poses: for an enrolment."""
         return tuple(path.read_bytes() for path in self.poses)
 
     def person(self) -> Person:
@@ -281,10 +281,11 @@ def wire(house: House) -> Wire:
 
 @pytest.fixture(scope="session")
 def ada_folder(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Path:
-    """NASA's portrait of an astronaut, in the public domain: `poses`, and `scene` for a replay camera."""
+    """NASA's portrait of an astronaut, in the public domain: `poses`; `scene` and `turning` for a camera."""
     folder = tmp_path_factory.mktemp("ada")
     person = puppet.ada(models_folder, seed=5)
     puppet.write(folder / "poses", person.poses())
+    puppet.write(folder / "turning" / "rest", [picture for _ in range(6) for picture in person.poses()])
     write_person(folder / "scene", person.rest(30), acts_of(person))
     return folder
 

@@ -1,6 +1,5 @@
 """A person at the terminal of a real kiosk, with a phone, at a real server: from an invitation to a new phone."""
 
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,20 +21,17 @@ def seat(house: Any, tmp_path: Path) -> Iterator[Seat]:
     settings = house.site.kiosk_settings(
         "kiosk-1",
         mac_override="02:00:5e:10:00:01",
-        **{**backends(turning(house, tmp_path)), "keypad": {"kind": "terminal"}},
-        capture={"enrol_frames": 5, "enrol_interval_s": 0.1},
+        **{
+            **backends(house.scene.parent / "turning"),
+            "keypad": {"kind": "terminal"},
+            "capture": {"enrol_frames": 5, "enrol_interval_s": 0.1},
+        },
     )
     with (tmp_path / "log").open("wb") as log:
         seat = Seat([command("4auth-kiosk"), "--settings", str(settings)], log)
     yield seat
     seat.process.kill()
     seat.process.wait()
-
-
-def turning(house: Any, folder: Path) -> Path:
-    """A scene of the face in one pose after the other, as somebody who is enrolled turns the head."""
-    shutil.copytree(house.poses[0].parent, folder / "scene" / "rest")
-    return folder / "scene"
 
 
 def log_in(seat: Seat, password: str, code: str) -> None:
