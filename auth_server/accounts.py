@@ -6,25 +6,24 @@ same statements, the same three decryptions, and a bcrypt hash of the same cost 
 
 import builtins
 import functools
-import math
 import secrets
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import pyotp
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from auth_contract.fields import canonical_mac, canonical_username
-from auth_server.account_faces import FOLLOWED, FURTHER, MIGRATED, AccountFaces, open_further
+from auth_server.account_faces import FURTHER, AccountFaces
 from auth_server.account_factors import ADD_DEVICE, DEVICES, KEYED, changed, open_of, seal_for
 from auth_server.data_keys import new_data_key, open_data_key
-from auth_server.decoy_picture import noise_png
+from auth_server.decoy_face import noise_embedding, noise_png
 from auth_server.domain import Enrolment, Template
 from auth_server.errors import StoreError
+from auth_server.held_faces import HeldFaces
 from auth_server.keyring import FieldCipher
 from auth_server.password_policy import hash_password
 from auth_server.store.database import Database
@@ -133,7 +132,7 @@ class Accounts(AccountFaces):
         self._is_following = is_following
         self._decoy_secrets = (
             pyotp.random_base32().encode(),
-            _random_embedding(embedding_size, random_bytes),
+            noise_embedding(embedding_size, random_bytes),
             noise_png(random_bytes),
         )
         self._decoy = self._new_decoy()
@@ -163,7 +162,7 @@ class Accounts(AccountFaces):
             # The site's key that sealed the decoy's was retired since.
             self._decoy = self._new_decoy()
             return self.enrolment(username)
-        faces = _Faces(own, owner, Template(model, template), {row.kind: row for row in further})
+        faces = HeldFaces(own, owner, Template(model, template), {row.kind: row for row in further})
         return Enrolment(
             username=username,
             password_hash=password_hash,
@@ -270,38 +269,6 @@ class Accounts(AccountFaces):
         return (totp, 0, self._model, face, picture, False, False, data_key, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Faces:
-    """The sealed templates of one account, or of the decoy; each call opens one, whatever there is."""
-
-    own: FieldCipher
-    owner: str
-    enrolled: Template
-    further: Mapping[str, Any]
-
-    def template(self, model: str) -> Template:
-        """The one of a model where there is one, else the enrolled one."""
-        if self.enrolled.model == model or MIGRATED not in self.further:
-            sealed = self.enrolled.embedding
-            return Template(self.enrolled.model, open_of(self.own, "face_template_enc", self.owner, sealed))
-        return self._further(model, MIGRATED)
-
-    def followed(self, model: str) -> Template | None:
-        """The one that good logins moved, or None, which takes as long."""
-        if FOLLOWED not in self.further:
-            self.template(model)
-            return None
-        return self._further(model, FOLLOWED)
-
-    @property
-    def followed_at(self) -> datetime | None:
-        return self.further[FOLLOWED].made_at if FOLLOWED in self.further else None
-
-    def _further(self, model: str, kind: str) -> Template:
-        token = self.further[kind].template_enc
-        return Template(model, open_further(self.own, self.owner, model, kind, token))
-
-
 def _accounts(connection: Connection, username: str | None) -> list[Account]:
     standing, devices = _STANDING, _ALL_DEVICES
     if username is not None:
@@ -321,10 +288,3 @@ def _accounts(connection: Connection, username: str | None) -> list[Account]:
         )
         for name, enabled, face_enabled, model, created_at in connection.execute(standing)
     ]
-
-
-def _random_embedding(size: int, random_bytes: Callable[[int], bytes]) -> bytes:
-    """A unit vector that is nobody's face, as little-endian float32."""
-    numbers = [number / 2**15 or 1.0 for number in struct.unpack(f"<{size}h", random_bytes(2 * size))]
-    length = math.sqrt(sum(number * number for number in numbers))
-    return struct.pack(f"<{size}f", *(number / length for number in numbers))

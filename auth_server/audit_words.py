@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from auth_server.audit_chain import AuditRow
+from auth_server.audit_members import MEMBERS, spelt
 from auth_server.audit_verdicts import FACTORS, verdict_words
 
 _ASKED: Final = {
@@ -94,20 +95,6 @@ _NEEDS: Final = {
     "time": "the end of the cooling-off time",
 }
 
-_ACCOUNTS: Final = {
-    "unknown": "No account has this name. The same work was done as for a known one, so that nobody can tell.",
-    "disabled": "The account is disabled, so nothing could have granted this.",
-    "face disabled": "The face factor of the account is switched off after fifty failures in a row, so nothing could "
-    "have granted this; `4auth-provision user unlock` ends it.",
-}
-
-_ATTEMPTS: Final = {
-    "unknown": "No attempt has the nonce of this signature.",
-    "foreign": "The attempt belongs to another kiosk or another action.",
-    "expired": "The attempt had expired.",
-    "used": "The attempt had been used: a submission is accepted once.",
-}
-
 
 def why(row: AuditRow) -> tuple[str, ...]:
     """Return the sentences that explain a row, the most telling first. It fails for no row."""
@@ -184,13 +171,13 @@ def _evidence(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
         yield from _change(change)
     elif change is not None:
         left["change"] = change
-    for name in [name for name in left if name in _MEMBERS]:
-        told = _MEMBERS[name](left[name], row)
+    for name in [name for name in left if name in MEMBERS]:
+        told = MEMBERS[name](left[name], row)
         if told is not None:
             del left[name]
             yield told
     for name, value in left.items():
-        yield f"{name.replace('_', ' ')}: {_spelt(value)}"
+        yield f"{name.replace('_', ' ')}: {spelt(value)}"
 
 
 def _failed_first(item: tuple[Any, Any]) -> tuple[bool, int, str]:
@@ -207,7 +194,7 @@ def _of_pictures(row: AuditRow) -> Iterator[str]:
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
     what = _ASKED.get(str(change.get("action")), str(change.get("action"))).removeprefix("asked ")
     at = f" at kiosk {change['kiosk']}" if change.get("kiosk") else ""
-    yield f"The change {_spelt(change.get('id'))}: {what}{at}."
+    yield f"The change {spelt(change.get('id'))}: {what}{at}."
     if change.get("approved_by"):
         yield f"It was approved by {change['approved_by']}."
     needs = change.get("needs")
@@ -218,70 +205,7 @@ def _change(change: Mapping[str, Any]) -> Iterator[str]:
     elif isinstance(needs, list) and not needs:
         yield "Nothing was missing."
     known = {"id", "action", "kiosk", "approved_by", "needs", "in_force_at"}
-    yield from (f"change {name}: {_spelt(value)}" for name, value in change.items() if name not in known)
-
-
-def _attempt(value: object, _row: AuditRow) -> str | None:
-    return _ATTEMPTS.get(str(value), f"Attempt: {_spelt(value)}.")
-
-
-def _skew(value: object, _row: AuditRow) -> str | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return f"The kiosk's clock was {abs(value)} s {'ahead of' if value > 0 else 'behind'} the server's."
-
-
-def _authenticated(value: object, _row: AuditRow) -> str | None:
-    if value is True:
-        return "The kiosk's own signature was right."
-    return "No signature proves that it was this kiosk." if value is False else None
-
-
-def _faults(value: object, _row: AuditRow) -> str | None:
-    if not isinstance(value, list):
-        return None
-    return f"Faults: {'; '.join(map(str, value))}." if value else None
-
-
-def _other_faces(value: object, _row: AuditRow) -> str | None:
-    if not isinstance(value, Mapping):
-        return None
-    parts = []
-    if "like" in value:
-        ends = "which was refused" if value.get("refused") is True else "which was let pass"
-        parts.append(
-            f"The new face is like that of {_spelt(value['like'])} (distance {_spelt(value.get('distance'))}), {ends}; "
-            f"among all accounts, chance would bring {_spelt(value.get('strangers'))} as near."
-        )
-    if value.get("skipped"):
-        parts.append(
-            f"The new face was compared with {_spelt(value.get('compared'))} accounts; {_spelt(value['skipped'])} more "
-            "had no template of its model."
-        )
-    return " ".join(parts) or None
-
-
-def _account(value: object, _row: AuditRow) -> str | None:
-    return _ACCOUNTS.get(str(value), f"The account is {_spelt(value)}.")
-
-
-_MEMBERS: Final[dict[str, Any]] = {
-    "account": _account,
-    "other_faces": _other_faces,
-    "duplicate_allowed": lambda _value, _row: "The administrator allowed it, for instance for twins.",
-    "why": lambda value, _row: f"Reason: {_spelt(value)}.",
-    "locked_for_s": lambda value, _row: f"The next try is let in {_spelt(value)} s later.",
-    "administrator": lambda value, _row: f"By {_spelt(value)}.",
-    "faults": _faults,
-    "authenticated": _authenticated,
-    "skew_s": _skew,
-    "incident": lambda value, _row: f"Incident {_spelt(value)}: the server's own log says more under this number.",
-    "assertion": lambda value, _row: f"The assertion that was handed out has the id {_spelt(value)}.",
-    "person": lambda value, _row: f"The person whose change it is: {_spelt(value)}.",
-    "template_followed": lambda value, _row: "The stored face followed this one a little." if value is True else None,
-    "attempt": _attempt,
-    "unwritten_before": lambda value, _row: f"Before it, {_spelt(value)} refusals of this source have no rows.",
-}
+    yield from (f"change {name}: {spelt(value)}" for name, value in change.items() if name not in known)
 
 
 def _detail(row: AuditRow) -> tuple[Mapping[str, Any], bool]:
@@ -297,9 +221,3 @@ def _detail(row: AuditRow) -> tuple[Mapping[str, Any], bool]:
 
 def _is_by_administrator(row: AuditRow) -> bool:
     return row.action.startswith("admin.")
-
-
-def _spelt(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

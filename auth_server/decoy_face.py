@@ -1,9 +1,10 @@
-"""A picture of nobody: what the decoy has where an account has its enrolled picture. Pure.
+"""The face of nobody: what the decoy has where an account has its template and enrolled picture. Pure.
 
 It has the form and about the size of a real one, so that reading, opening and decoding it take as long.
 """
 
 import functools
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -27,3 +28,10 @@ def noise_png(random_bytes: Callable[[int], bytes]) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def noise_embedding(size: int, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return a unit vector that is nobody's face, as little-endian float32."""
+    numbers = [number / 2**15 or 1.0 for number in struct.unpack(f"<{size}h", random_bytes(2 * size))]
+    length = math.sqrt(sum(number * number for number in numbers))
+    return struct.pack(f"<{size}f", *(number / length for number in numbers))
