@@ -92,7 +92,7 @@ def write_person(folder: Path, rest: Sequence[Picture], acts: Mapping[Movement, 
 
 def _make(pictures: Pictures, models: Path) -> None:
     group = _group_picture()
-    enrolled, person = ada(models, seed=1), ada(models, seed=2)
+    enrolled, person = ada(models, seed=1), ada(models, seed=2, day=1)
     eve = _eve(_wide(_sized(group[164:518, 0:294])), person, Sight(models))
     acts = acts_of(eve)
     write(pictures.ada_poses, enrolled.poses())

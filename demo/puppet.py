@@ -46,6 +46,9 @@ _DRAWN_BACK: Final = 0.85
 """How much of it is left in the next picture."""
 
 _NOISE: Final = 2.0
+_LINES: Final = 14.0
+"""Grey levels by which the fine lines of another day differ."""
+
 _ARC: Final = (0.0, 0.35, 0.7, 1.0, 0.75, 0.3)
 """How much of a movement is to be seen in each of its pictures."""
 
@@ -96,13 +99,24 @@ def puppet_of(picture: Picture, sight: Sight, seed: int = 0) -> Puppet:
     return Puppet(Head(picture, faces[0].landmarks), seed)
 
 
-def ada(models: Path, seed: int = 0) -> Puppet:
-    """NASA's portrait of the astronaut Eileen Collins, in the public domain, 640 x 480."""
+def ada(models: Path, seed: int = 0, day: int = 0) -> Puppet:
+    """NASA's portrait of the astronaut Eileen Collins, in the public domain, 640 x 480; on another day if not 0."""
     import skimage.data
 
     portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[:384, :512]
     sized = cv2.resize(portrait, (640, 480), interpolation=cv2.INTER_CUBIC)
-    return puppet_of(np.asarray(sized, np.uint8), Sight(models), seed)
+    return puppet_of(_on_another_day(np.asarray(sized, np.uint8), day), Sight(models), seed)
+
+
+def _on_another_day(picture: Picture, day: int) -> Picture:
+    """With other fine lines, as another light and another hair give: no two pictures of a person have the same.
+
+    Without it whatever is made of one portrait is a copy of the enrolled picture, and refused as such.
+    """
+    if day == 0:
+        return picture
+    lines = cv2.GaussianBlur(np.random.default_rng(day).normal(0, 1, picture.shape[:2]), (0, 0), 1.0)
+    return np.asarray(np.clip(picture + _LINES * (lines / lines.std())[..., None], 0, 255), np.uint8)
 
 
 def record(

@@ -283,9 +283,10 @@ def wire(house: House) -> Wire:
 def ada_folder(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Path:
     """NASA's portrait of an astronaut, in the public domain: `poses`; `scene` and `turning` for a camera."""
     folder = tmp_path_factory.mktemp("ada")
-    person = puppet.ada(models_folder, seed=5)
-    puppet.write(folder / "poses", person.poses())
-    puppet.write(folder / "turning" / "rest", [picture for _ in range(6) for picture in person.poses()])
+    enrolled, person = puppet.ada(models_folder, seed=5), puppet.ada(models_folder, seed=6, day=1)
+    puppet.write(folder / "poses", enrolled.poses())
+    turning = [picture for who in (enrolled, enrolled, *[person] * 4) for picture in who.poses()]
+    puppet.write(folder / "turning" / "rest", turning)
     write_person(folder / "scene", person.rest(30), acts_of(person))
     return folder
 

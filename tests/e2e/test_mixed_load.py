@@ -242,7 +242,7 @@ class Load:
             self._provision("keys", "rotate", "field", "--yes")
             self._provision("audit", "verify")
             name = f"added {number}"
-            self.house.site.add_user(name, PASSWORD, [self.house.picture], ["kiosk-1"])
+            self.house.site.add_user(name, PASSWORD, list(self.house.poses), ["kiosk-1"])
             self.ledger.added.add(name)
             self._provision("keys", "check")
             self._provision("backup", "make", "--to", str(backups), "--keep", "2")
