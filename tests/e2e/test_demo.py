@@ -20,7 +20,7 @@ def test_the_demo_performs_every_case_as_it_should(project_folder: Path, models_
     except PicturesMissing as error:
         pytest.skip(f"no picture of a second person, run `make demo` where pip reaches its registry: {error}")
     done = subprocess.run(
-        [sys.executable, "-m", "demo"], cwd=project_folder, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "demo"], cwd=project_folder, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     titles = re.findall(r"^✓ +\d+ (.+)$", done.stdout, re.MULTILINE)
