@@ -1,9 +1,9 @@
 """Movements are drawn for a name that is only claimed when an attempt is opened: another's are not accepted."""
 
-import base64
 import itertools
 import json
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ from auth_server.bootstrap import new_token
 from auth_server.domain import Template
 from auth_server.exemptions import Exemptions
 from auth_server.face.challenge import HEAD, draw, is_drawn_for
-from tests.auth_server.pipeline.conftest import MAC, SECRET, Site, embedding, picture
+from tests.auth_server.pipeline.conftest import MAC, SECRET, Site, embedding
+from tests.auth_server.pipeline.test_movements import shown
 
 ACTIVE = {"face": {"models": "none", "presence": "both", "movements": 3}}
 people = st.frozensets(st.sampled_from(Movement), max_size=3)
@@ -45,12 +46,8 @@ def test_an_attempt_opened_under_an_easier_name_is_not_granted(
     _add_ivy(site, password_hash)
     asked = json.dumps({"action": Action.LOGIN.value} | ({"username": opened_as} if opened_as else {})).encode()
     attempt: dict[str, Any] = dict(site.post(paths.ATTEMPTS, asked, nonce=new_token()).json or {})
-    parts = range(len(attempt["movements"]) + 2)
-    changes = {
-        "frames": [base64.b64encode(picture("ada")).decode() for _ in parts],
-        "marks": [{"at_ms": 1000 * part, "part": part} for part in parts],
-    }
-    body = json.dumps(site.fields(attempt, **changes)).encode()
+    site.time.moment += timedelta(seconds=5)
+    body = json.dumps(site.fields(attempt, **shown(attempt))).encode()
     reply = site.post(paths.LOGIN, body, nonce=attempt["nonce"])
     assert reply.status_code == status, reply.text
     evidence = site.last_row()["detail"]["verdicts"]["face"]
