@@ -6,9 +6,11 @@ are gathered over all. Nothing here is reachable from another machine.
 
 import json
 import socket
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from threading import Thread
+from types import MappingProxyType
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -48,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", b'{"alive":true}')
         elif self.path == "/readyz":
             faults = readiness(self.server.services)
-            warnings = dict(self.server.services.notifier.warnings)
+            warnings = {**self.server.warnings, **self.server.services.notifier.warnings}
             body = json.dumps({"ready": not faults, "faults": faults, "warnings": warnings}).encode()
             self._answer(503 if faults else 200, "application/json", body)
         elif self.path == "/metrics":
@@ -83,9 +85,12 @@ class HealthServer(ThreadingTCPServer):
     allow_reuse_port = True
     daemon_threads = True
 
-    def __init__(self, settings: HealthSettings, services: Services) -> None:
-        """Listen. Raises StartRefused when another program has the port."""
+    def __init__(
+        self, settings: HealthSettings, services: Services, warnings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Listen; `warnings` are the settings' own, by part. Raises StartRefused when another program has the port."""
         self.services = services
+        self.warnings = warnings
         try:
             super().__init__((settings.host, settings.port), _Handler)
         except OSError as error:

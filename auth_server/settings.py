@@ -86,9 +86,14 @@ class FaceSettings(_Section):
 
     @property
     def cost(self) -> str | None:
-        """What a site gives up that asks for no movements, in a sentence; None where it asks for them."""
-        if self.is_active:
+        """What a site gives up that switched a layer of presence off, in a sentence; None where both are on."""
+        if self.presence == "both":
             return None
+        if self.is_active:
+            return (
+                'face.presence = "active": the look of the pictures is not judged, so a recording of the person that '
+                "happens to do what is drawn, or a face that software moves, passes for the person"
+            )
         return (
             f'face.presence = "{self.presence}": nobody is asked to move, so a print, screen or video '
             + ("that the look of the pictures does not give away" if self.is_passive else "of the person")

@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     _check_start(settings)
     if arguments.check_config:
-        told = {"warnings": [settings.face.cost]} if settings.face.cost else {}
+        told = {"warnings": list(_told(settings).values())} if _told(settings) else {}
         print(json.dumps({"settings": str(arguments.settings), "usable": True, **told}))
         return 0
     _warn_of_development(settings)
@@ -158,6 +158,11 @@ def _warn_of_development(settings: "ServerSettings") -> None:
         )
 
 
+def _told(settings: "ServerSettings") -> dict[str, str]:
+    """What the settings cost, by part."""
+    return {} if settings.face.cost is None else {"presence": settings.face.cost}
+
+
 def _warn_of_presence(settings: "ServerSettings") -> None:
     if settings.face.cost is not None:
         warnings.warn(settings.face.cost, UserWarning, stacklevel=2)
@@ -189,7 +194,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
         def load(self) -> "Flask":
             try:
                 services = bootstrap.build(settings)
-                HealthServer(settings.health, services).start()
+                HealthServer(settings.health, services, _told(settings)).start()
             except (StartRefused, StoreError) as error:
                 # gunicorn prints this one without a traceback, and its master ends instead of trying again.
                 raise AppImportError(f"4auth-server: {error}") from error

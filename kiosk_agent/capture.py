@@ -25,11 +25,12 @@ from kiosk_agent.guide import Guide
 from kiosk_agent.recording import (
     AFTER,
     BEFORE,
-    PART_MAX,
+    PART_MIN,
     Shot,
     features_of,
     fitted,
     is_back,
+    part_max,
     shows,
     telling,
     thinned,
@@ -134,17 +135,27 @@ class _Take:
             parts.append(self._movement(number, movement, rest, parts))
         after = self._settle(rest)
         parts[-1] += [replace(shot, part=len(movements)) for shot in after[:-AFTER]]
-        sent = [self._sent(movement, rest, part) for movement, part in zip(movements, parts[1:], strict=True)]
-        shots = fitted([before, *sent, after[-AFTER:]])
+        shots = fitted([before, *self._all_sent(rest, parts[1:]), after[-AFTER:]])
         marks = tuple(FrameMark(at_ms=shot.at_ms, part=shot.part) for shot in shots)
         return Captured(self._errand.ticket, tuple(shot.jpeg for shot in shots), marks)
 
-    def _sent(self, movement: Movement, rest: Rest | None, part: list[Shot]) -> list[Shot]:
+    def _all_sent(self, rest: Rest | None, parts: list[list[Shot]]) -> list[list[Shot]]:
+        """What is sent of the movements' pictures: of each as many as all leave room for."""
+        movements = self._errand.movements
+        for most in range(part_max(len(movements)), PART_MIN - 1, -1):
+            sent = [self._sent(movement, rest, part, most) for movement, part in zip(movements, parts, strict=True)]
+            # A slow movement needs more, which the others must spare: `fitted` would cut gaps into it.
+            if sum(map(len, sent)) <= FRAMES_MAX - BEFORE - AFTER:
+                break
+        return sent
+
+    @staticmethod
+    def _sent(movement: Movement, rest: Rest | None, part: list[Shot], most: int) -> list[Shot]:
         """What is sent of a movement's pictures."""
         if rest is None:
-            return thinned(part, [], [])
+            return thinned(part, [], [], most)
         seen = with_faces(part)
-        return thinned(seen, *telling(movement, rest, seen))
+        return thinned(seen, *telling(movement, rest, seen), most)
 
     def _movement(self, number: int, movement: Movement, rest: Rest | None, parts: list[list[Shot]]) -> list[Shot]:
         """The pictures of a movement. Those at its beginning that show it already are the part's before."""
@@ -166,7 +177,7 @@ class _Take:
 
     def _is_over(self, movement: Movement, rest: Rest | None, shots: list[Shot], past_s: float) -> bool:
         if rest is None:
-            return len(shots) >= PART_MAX
+            return len(shots) >= PART_MIN
         if not shots:
             return False
         # One more after the picture that shows it: the server measures anew, and what is at the edge could fall.

@@ -20,8 +20,9 @@ BEFORE: Final = 3
 AFTER: Final = 2
 """And after the last."""
 
-PART_MAX: Final = 6
-"""Pictures of a movement, unless its time was so long that they would leave gaps."""
+PART_MIN: Final = 6
+PART_MAX: Final = 9
+"""Pictures of a movement, unless its time was so long that they would leave gaps: as many as there is room for."""
 
 GAP_MAX_MS: Final = 1400
 """The server takes 1500."""
@@ -91,11 +92,16 @@ def telling(movement: Movement, rest: Rest, shots: Sequence[Shot]) -> tuple[list
     return [before, middle, last], [middle - 1, middle + 1]
 
 
-def thinned(shots: Sequence[Shot], must: Sequence[int], better: Sequence[int]) -> list[Shot]:
-    """Return the pictures of a part that are sent, in their order."""
+def part_max(movements: int) -> int:
+    """Return how many pictures of each of so many movements are sent, 6 to 9: the nearer, the less is unseen."""
+    return min(max((FRAMES_MAX - BEFORE - AFTER) // max(movements, 1), PART_MIN), PART_MAX)
+
+
+def thinned(shots: Sequence[Shot], must: Sequence[int], better: Sequence[int], most: int) -> list[Shot]:
+    """Return the pictures of a part that are sent, in their order: so many at most, unless that leaves gaps."""
     kept = _without_gaps(shots, sorted({0, len(shots) - 1, *must}))
     waiting = [place for place in better if place not in kept]
-    while len(kept) < min(len(shots), PART_MAX):
+    while len(kept) < min(len(shots), most):
         kept = sorted({*kept, waiting.pop(0) if waiting else _middle_of_widest(shots, kept)})
     return [shots[place] for place in kept]
 

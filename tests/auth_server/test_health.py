@@ -11,7 +11,7 @@ import pytest
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
 from auth_server.health import HealthServer, _Handler, readiness, refuse_taken_port
-from auth_server.settings import HealthSettings
+from auth_server.settings import FaceSettings, HealthSettings
 from auth_server.timesource import TimeStatus
 
 
@@ -123,6 +123,25 @@ def test_a_warning_is_told_and_keeps_nobody_from_serving(get, services):
     status, _, text = get("/readyz")
     assert status == 200
     assert json.loads(text)["warnings"] == {"notifications": "1 of 1 were tried in vain for three days"}
+
+
+def test_a_layer_of_presence_that_is_off_is_told_beside_other_warnings(health_port, services):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    services.notifier.warnings["notifications"] = "1 of 1"
+    cost = FaceSettings(models="models", presence="active").cost
+    server = HealthServer(HealthSettings(port=port), services, {"presence": cost})
+    server.start()
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/readyz")
+            reply = connection.getresponse()
+            assert reply.status == 200
+            assert json.loads(reply.read())["warnings"] == {"presence": cost, "notifications": "1 of 1"}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,7 @@ def test_whatever_a_site_writes_the_factors_of_the_table_stay(action: Action) ->
 @pytest.mark.parametrize("presence", ["both", "active", "passive", "off"])
 def test_a_site_without_movements_is_told_what_that_costs(presence: str) -> None:
     face = FaceSettings(models=Path("models"), presence=presence)
-    assert (face.cost is None) == face.is_active
+    assert (face.cost is None) == (presence == "both")
     if face.cost is not None:
-        assert face.cost.startswith(f'face.presence = "{presence}": nobody is asked to move')
+        assert face.cost.startswith(f'face.presence = "{presence}": ')
+        assert ("nobody is asked to move" in face.cost) == (not face.is_active)
