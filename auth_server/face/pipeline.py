@@ -26,7 +26,7 @@ from auth_vision.sight import Sight
 
 Embedding = NDArray[np.float32]
 
-ALIGNMENT: Final = "five points, cubic, 112 and 116 mirrored of 128"
+ALIGNMENT: Final = "five points, cubic, 112 of 128, as it is and in even light"
 """The name of how faces are aligned and seen; a threshold belongs to it as much as to the model."""
 
 FUSION: Final = "mean of unit-length embeddings, at unit length"

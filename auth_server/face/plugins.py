@@ -6,12 +6,12 @@ conventions (BGR pictures, floats 0 to 1 into a recogniser, left eye meaning the
 and can be used through `DeepFace.represent(..., model_name="4auth", detector_backend="4auth")`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +30,11 @@ from auth_vision.sight import Sight
 
 NAME: Final = "4auth"
 
-_SMALLER_SIZE: Final = 116
-"""Of the chip, seen as 112: the face is 3 % smaller than ArcFace's."""
+_EVEN_LIGHT: Final = 118.0
+"""Mean of 0 to 255, as most faces of photographs have it."""
+
+_GAMMA_RANGE: Final = (0.6, 1.6)
+"""Beyond it noise is brightened more than the face."""
 
 _PRESENCE_SIZE = 128
 _PRESENCE_SCALE = 2.7
@@ -99,14 +102,22 @@ def _region(face: Face) -> LandmarkedRegion:
 
 
 def views(chip: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return how an aligned face of `CHIP_SIZE` is seen: ArcFace's part of it, and mirrored a little smaller.
+    """Return how an aligned face of `CHIP_SIZE` is seen: ArcFace's part of it in its own light, and in an even one.
 
-    Both are embedded and averaged. On LFW (600 genuine pairs, FMR 1e-4) 3.0 % were missed; 3.7 % with the
-    first view alone, 3.8 % with its mirror image, 3.0 % with five views, which cost 2.5 times the time.
+    Both are embedded and averaged. On LFW (600 genuine pairs, FMR 1e-4 by nine draws of a picture a person) 19.1
+    pairs were missed in the mean, 19 to 20; 20.1 with the first view alone, 19.6, but 18 to 24, with a smaller mirror
+    image as the second, 23.1 with a mirror image of the same size. A third view gained nothing that could be told.
     """
-    face = middle(chip)
-    smaller = cv2.resize(middle(chip, _SMALLER_SIZE), face.shape[:2])
-    return [np.ascontiguousarray(face), np.ascontiguousarray(smaller[:, ::-1])]
+    face = np.ascontiguousarray(middle(chip))
+    return [face, in_even_light(face)]
+
+
+def in_even_light(face: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a face, 0 to 255, whose mean brightness a gamma correction brought near `_EVEN_LIGHT`."""
+    share = np.asarray(face, np.float32) / np.float32(255)
+    mean = min(max(float(share.mean()), 1 / 255), 254 / 255)
+    gamma = min(max(math.log(_EVEN_LIGHT / 255) / math.log(mean), _GAMMA_RANGE[0]), _GAMMA_RANGE[1])
+    return np.asarray(np.float32(255) * share ** np.float32(gamma), np.float32)
 
 
 class FaceRecogniser(FacialRecognition):

@@ -70,7 +70,8 @@ def test_the_recogniser_gets_rgb_as_it_was_trained_in_two_views(engine: FaceEngi
     bgr = np.random.default_rng(4).integers(0, 255, (CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
     session = sessions.load_session(models_folder, models.FEATURE)
     expected = np.zeros(512)
-    for view in (bgr[8:120, 8:120], cv2.resize(bgr[6:122, 6:122], (112, 112))[:, ::-1]):
+    face = bgr[8:120, 8:120].astype(np.float32)
+    for view in (face, 255 * (face / 255) ** (np.log(118 / 255) / np.log(face.mean() / 255))):
         rgb = (view[..., ::-1].astype(np.float32) - 127) / 128
         one = sessions.run(session, np.ascontiguousarray(rgb.transpose(2, 0, 1)[None]))[0][0]
         expected += one / np.linalg.norm(one)
@@ -78,6 +79,16 @@ def test_the_recogniser_gets_rgb_as_it_was_trained_in_two_views(engine: FaceEngi
     assert engine.embedding_size == len(found)
     assert np.linalg.norm(found) == pytest.approx(1)
     assert found @ expected / np.linalg.norm(expected) > 0.9999
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.5, 1.0, 1.6, 3.0])
+def test_even_light_is_the_same_for_a_face_in_any_light(astronaut: np.ndarray, share: float) -> None:
+    dim = np.clip(astronaut[60:172, 170:282] * share, 0, 255)
+    even = plugins.in_even_light(dim)
+    assert even.shape == dim.shape and np.isfinite(even).all()
+    assert 0 <= even.min() and even.max() <= 255
+    if 0.5 <= share <= 1.0:
+        assert even.mean() == pytest.approx(118, abs=20)
 
 
 def test_a_batch_is_its_pictures_one_by_one(engine: FaceEngine) -> None:
