@@ -60,9 +60,9 @@ tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout'
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: nightly
-nightly: $(READY) $(MODELS_READY) ## Search for longer: half an hour of the model of all actions, ten minutes of mixed load
-	@FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
-		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py
+nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions, mixed load, footage for every sequence
+	@FOURAUTH_NIGHTLY=1 FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
+		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py tests/auth_server/face/test_every_sequence.py
 
 .PHONY: demo
 demo: $(READY) $(MODELS_READY) ## A throw-away site: one login granted, then one refusal for each way to fail

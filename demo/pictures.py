@@ -100,12 +100,13 @@ def _make(pictures: Pictures, models: Path) -> None:
     write_person(pictures.eve, eve.rest(_REST), acts)
     write_person(pictures.stepping, person.rest(_REST), acts)
     write_person(pictures.dark, person.rest(_REST, _DARK), {})
-    for folder, picture in (
-        (pictures.still, person.head.picture),
-        (pictures.two, _sized(group[93:467, 253:640])),
-        (pictures.empty, _sized(cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR))),
+    for folder, picture, count in (
+        # A kiosk waits 18 s for three movements, at eight pictures a second: none may come twice.
+        (pictures.still, person.head.picture, 5 * _REST),
+        (pictures.two, _sized(group[93:467, 253:640]), 2 * _REST),
+        (pictures.empty, _sized(cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR)), _REST),
     ):
-        write_person(folder, _held(picture, 2 * _REST), {})
+        write_person(folder, _held(picture, count), {})
 
 
 def _eve(portrait: Picture, other: Puppet, sight: Sight) -> Puppet:

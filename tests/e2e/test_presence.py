@@ -42,7 +42,7 @@ def test_somebody_who_does_what_the_screen_asks_is_let_in(is_guided: bool, askin
 
 def test_a_photograph_is_asked_and_does_nothing(asking: House, tmp_path: Path, models_folder: Path) -> None:
     """However good it is: its presence by the look of it is that of a person."""
-    write_person(tmp_path / "still", ada(models_folder, seed=6).rest(60), {})
+    write_person(tmp_path / "still", ada(models_folder, seed=6).rest(200), {})
     person: Any = asking.person()
     with asking.kiosk_process(capture=GUIDED | {"models": str(asking.site.models)}) as kiosk:
         kiosk.show(tmp_path / "still")
