@@ -8,7 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from PIL import Image
@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 
 from auth_contract.messages import FrameMark
 from auth_server.incidents import report_incident
-from auth_server.judging import Submission
 from auth_server.keyring import FieldCipher
 from auth_server.sealed_faces import SNAPSHOT_PLACE
 from auth_server.store.database import Database
 from auth_server.store.models import SNAPSHOTS
+
+if TYPE_CHECKING:  # administrators read snapshots, and need not wait for the face libraries
+    from auth_server.judging import Submission
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ class Snapshots:
         self._cipher = cipher
         self._days = days
 
-    def keep(self, submission: Submission, now: datetime) -> None:
+    def keep(self, submission: "Submission", now: datetime) -> None:
         """Keep one picture of an attempt that was denied, if it had any. Never raises: the denial stands as it is."""
         claims = submission.claims
         frames = claims.frames or claims.new_frames
@@ -76,7 +78,7 @@ class Snapshots:
         except Exception as error:  # whatever it was, the person's answer is another matter
             report_incident(log, error, snapshot=submission.attempt.attempt_id)
 
-    def _store(self, submission: Submission, picture: bytes, days: int, now: datetime) -> None:
+    def _store(self, submission: "Submission", picture: bytes, days: int, now: datetime) -> None:
         attempt_id = submission.attempt.attempt_id
         values = {
             "username": submission.claims.username,

@@ -32,6 +32,7 @@ from auth_server.errors import FaceUnusable
 from auth_server.face.engine import FaceEngine
 from auth_server.face.observation import EnrolledFace
 from auth_server.settings import FaceSettings
+from demo.puppet import ada
 from provisioning.params import encode_public_key
 from tests.auth_server.pipeline.conftest import FakeKiosk, ManualTime
 
@@ -160,7 +161,8 @@ class QuickEngine:
 
     model = "quick"
 
-    def enrol(self, pictures: list[bytes]) -> EnrolledFace:
+    def enrol(self, pictures: list[bytes], *, is_vouched: bool) -> EnrolledFace:
+        assert is_vouched, "an original has one picture of each person"
         with Image.open(io.BytesIO(pictures[0])) as picture:
             if len(set(picture.convert("L").getextrema())) == 1:
                 raise FaceUnusable(0, CaptureHint.NO_FACE)
@@ -201,13 +203,13 @@ def accounts(command) -> list[str]:
         return [account.username for account in Accounts(site.database, site.keyring.field, "").list()]
 
 
-def photographs(astronaut: Image.Image) -> list[Person]:
-    """Twenty people, who are one astronaut in twenty lights and croppings; half stand at the other kiosk."""
-    people = []
+def photographs(astronaut: Image.Image, models: Path) -> list[Person]:
+    """Twenty people, who are one astronaut in twenty lights and croppings, seen on another day at either kiosk."""
+    people, seen = [], ada(models, day=1)
     for number in range(20):
         taken = astronaut.crop((number, number, 512 - number, 512 - 2 * number))
         taken = ImageEnhance.Brightness(taken).enhance(0.8 + number / 50)
-        shown = astronaut.resize((480 + 8 * number,) * 2)
+        shown = Image.fromarray(np.ascontiguousarray(seen.picture()[:, :, ::-1]))
         people.append(Person(f"Person {number}", taken, GATE if number % 2 else LOBBY, shown))
     return people
 
@@ -229,7 +231,9 @@ class Door:
     """The new site's server in this process: the real store, engine, pipeline and application."""
 
     def __init__(self, command, engine: FaceEngine, kiosks: dict[str, FakeKiosk]) -> None:
-        settings = command.desk().settings.model_copy(update={"environment": "development"})
+        found = command.desk().settings
+        face = found.face.model_copy(update={"presence": "passive"})
+        settings = found.model_copy(update={"environment": "development", "face": face})
         self._site = command.desk().site()
         site = self._site.__enter__()
         self.time = ManualTime(datetime(2026, 11, 22, 9, 30, 5, tzinfo=UTC))
@@ -279,8 +283,10 @@ def door(real, engine, kiosks) -> Iterator[Callable[[], Door]]:
 
 
 class TestTwentyUsers:
-    def test_they_log_in_with_their_old_password_authenticator_and_face(self, real, old, take_over, door, astronaut):
-        people = [old.add(person) for person in photographs(astronaut)]
+    def test_they_log_in_with_their_old_password_authenticator_and_face(
+        self, real, old, take_over, door, astronaut, models_folder
+    ):
+        people = [old.add(person) for person in photographs(astronaut, models_folder)]
         done = take_over()
         assert (done["exit_code"], len(done["taken"]), done["left_out"]) == (0, 20, []), done["said"]
         at_door = door()
