@@ -4,7 +4,7 @@
 #   scripts/apt-install.sh python      only a Python that can make virtual environments
 set -euo pipefail
 
-declare -A needed # package -> what for
+declare -A needed=() # package -> what for
 
 has_python() {
     local python
