@@ -17,9 +17,10 @@ from kiosk_agent.deadlines import Deadlines
 from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread
 from kiosk_agent.errors import KeypadFault, KioskAgentError
-from kiosk_agent.events import Begun, Changed, Ending, Event, Granted, Outcome, ServiceDown, Step, TimedOut
+from kiosk_agent.events import Begun, Changed, Concealed, Ending, Event, Granted, Outcome, ServiceDown, Step, TimedOut
 from kiosk_agent.health import HealthServer
 from kiosk_agent.inbox import Inbox, ThreadInbox
+from kiosk_agent.screen.frame import Frame
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
 
@@ -75,10 +76,13 @@ class Agent:
         """Show the session, wait at most a second for an event, and handle it."""
         self._services.health.turn()
         self._show()
-        left_s = self._left_s()
+        now = self._services.around.monotonic()
+        left_s, reveal_s = self._deadlines.left_s(now), self._deadlines.reveal_left_s(now)
         if left_s == 0:
             return self.handle(TimedOut())
-        event = self._inbox.get(_TICK_S if left_s is None else min(left_s, _TICK_S))
+        if reveal_s == 0:
+            return self.handle(Concealed())
+        event = self._inbox.get(min(wait_s for wait_s in (left_s, reveal_s, _TICK_S) if wait_s is not None))
         if event is not None:
             self.handle(event)
 
@@ -117,13 +121,22 @@ class Agent:
 
         return self._services.errands.run(errand, self._inbox.put, is_wanted)
 
-    def _left_s(self) -> float | None:
-        return self._deadlines.left_s(self._services.around.monotonic())
-
     def _show(self) -> None:
-        # The kiosk's own time zone, which a change of the clocks changes.
-        shown = view(self._session, self._left_s(), notice=self._notice, local=datetime.astimezone)
-        self._services.screen.show(shown)
+        now = self._services.around.monotonic()
+        self._services.screen.show(view(self._session, self._deadlines.left_s(now), self._frame(now)))
+
+    def _frame(self, now: float) -> Frame:
+        settings = self._services.settings
+        return Frame(
+            notice=self._notice,
+            local=datetime.astimezone,  # the kiosk's own time zone, which a change of the clocks changes
+            speaker=self._services.speakers.of(self._session.language or settings.screen.language),
+            labels=self._services.keypad.labels,
+            contact=settings.screen.contact,
+            now=self._services.around.now(),
+            since_s=now - self._deadlines.began,
+            reveals=settings.session.reveal_s > 0,
+        )
 
 
 class Running:

@@ -15,6 +15,7 @@ from kiosk_agent.entering import look
 from kiosk_agent.events import (
     AttemptOpened,
     Captured,
+    Cause,
     Changed,
     Ending,
     Entries,
@@ -28,7 +29,8 @@ from kiosk_agent.events import (
     Unfit,
 )
 from kiosk_agent.flows import FIELDS, FLOWS, ISSUES_SECRET, PICTURES, RETURNS
-from kiosk_agent.standing import Next, Session, end, rest, sentence
+from kiosk_agent.phrases import Phrase
+from kiosk_agent.standing import Next, Session, anew, end, sentence
 
 CAPTURES_MAX: Final = 3
 """Rounds of pictures in one session; after the last the session ends."""
@@ -48,7 +50,8 @@ def count_picture(session: Session, event: Pictured) -> Next:
 
 def guide(session: Session, event: Guided) -> Next:
     """The recording goes on: what is to be done now, and what is wrong with what is seen."""
-    return replace(session, part=event.part, hint=event.hint, seconds_left=event.seconds_left), ()
+    after = replace(session, part=event.part, hint=event.hint, is_good=event.is_good)
+    return replace(after, seconds_left=event.seconds_left), ()
 
 
 def submit_pictures(session: Session, event: Captured) -> Next:
@@ -96,7 +99,7 @@ def grant(session: Session, event: Granted) -> Next:
     outcome = Outcome(Ending.GRANTED, event.message, username=event.assertion.username, assertion=event.assertion)
     # The screen needs the name, not the token, and only the caller of `login()` gets the token.
     shown = replace(outcome, assertion=None)
-    return replace(rest(session), step=Step.GRANTED, outcome=shown), (OpenDoor(event.assertion), Report(outcome))
+    return replace(anew(session, Step.GRANTED), outcome=shown), (OpenDoor(event.assertion), Report(outcome))
 
 
 def change(session: Session, event: Changed) -> Next:
@@ -116,7 +119,7 @@ def turn(session: Session, event: Turned) -> Next:
     """The server said no, or nothing that can be used."""
     outcome = Outcome(event.ending, event.message, retry_after_s=event.retry_after_s)
     if event.ending is Ending.KIOSK_REFUSED:
-        return end(session, Step.OUT_OF_SERVICE, outcome)
+        return end(session, Step.OUT_OF_SERVICE, replace(outcome, cause=Cause.REFUSED))
     if session.secret is not None and (problem := _confirm_problem(session, event)):
         return _return(session, Step.QR, problem), ()
     if event.ending is Ending.MALFORMED and event.rule:
@@ -133,10 +136,11 @@ def _takes_pictures(session: Session) -> bool:
 def _confirm_problem(session: Session, event: Turned) -> str:
     """What is wrong with a first code where another may be tried, or nothing."""
     if event.ending is Ending.UNAVAILABLE:
-        return f"{event.message} Please type the code once more"
+        return Phrase("{message} Please type the code once more", message=event.message)
     left = CONFIRM_TRIES - session.tries
     if event.ending is Ending.DENIED and left > 0:
-        return f"That was not the code. {left} {'try is' if left == 1 else 'tries are'} left"
+        one, many = "That was not the code. {count} try is left", "That was not the code. {count} tries are left"
+        return Phrase(one, many, count=left)
     return ""
 
 

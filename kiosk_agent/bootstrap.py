@@ -19,6 +19,7 @@ from kiosk_agent.health import Health
 from kiosk_agent.heartbeat import Heartbeat
 from kiosk_agent.identity import Identity, check_fit_for_production, load_identity
 from kiosk_agent.keypad import Keypad, open_keypad
+from kiosk_agent.languages import Speakers
 from kiosk_agent.screen import Screen, open_screen
 from kiosk_agent.settings import KioskSettings
 
@@ -36,6 +37,7 @@ class Services:
     keypad: Keypad
     screen: Screen
     door: Door
+    speakers: Speakers
     around: Surroundings
     close: Callable[[], None]
 
@@ -88,6 +90,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
             keypad=keypad,
             screen=screen,
             door=door,
+            speakers=Speakers(),
             around=around,
             close=opened.pop_all().close,
         )

@@ -191,7 +191,7 @@ class _Take:
         ends_s = self._around.monotonic() + _SETTLE_S
         shots: list[Shot] = []
         while not self._is_settled(rest, shots) and (len(shots) < AFTER or self._around.monotonic() < ends_s):
-            self._say(number, shots[-1].hint if shots else None)
+            self._say(number, shots[-1].hint if shots else None, is_good=bool(shots) and shots[-1].hint is None)
             shots.append(self._shot(number, self._recorded_interval_s))
         return shots
 
@@ -220,7 +220,7 @@ class _Take:
         is_moving = 0 < part <= len(self._errand.movements)
         hint = hint_of(look, allowed=MOVING if is_moving else frozenset())
         if not is_moving:
-            self._say(part, hint)
+            self._say(part, hint, is_good=hint is None)
         return replace(shot, look=look, hint=hint)
 
     def _wait_until(self, moment_s: float) -> None:
@@ -233,8 +233,10 @@ class _Take:
                 return
             self._around.sleep(min(left_s, _STOP_WITHIN_S))
 
-    def _say(self, part: int, hint: CaptureHint | None, seconds_left: int | None = None) -> None:
-        said = Guided(self._errand.ticket, part, hint, seconds_left)
+    def _say(
+        self, part: int, hint: CaptureHint | None, seconds_left: int | None = None, *, is_good: bool = False
+    ) -> None:
+        said = Guided(self._errand.ticket, part, hint, seconds_left, is_good)
         if said != self._told:
             self._told = said
             self._tell(said)

@@ -24,31 +24,45 @@ class Deadlines:
     """The two ends of the present step in monotonic seconds; None where the step has no end.
 
     `secret_ends` is when a new secret can be confirmed no more: no asking for more time goes beyond.
+    `began` is when the step did, `reveal_ends` until when the last character typed is shown.
     """
 
     settings: SessionSettings
     step_ends: float | None = None
     idle_ends: float | None = None
     secret_ends: float | None = None
+    began: float = 0.0
+    reveal_ends: float | None = None
 
     def moved(self, before: Session, after: Session, now: float) -> "Deadlines":
         """The deadlines after an event: anew in a new step or where more time was asked for, and for each key."""
-        if after == before:
-            return self
-        idle_ends = now + self.settings.idle_s if after.step in _ENTRIES else None
+        if after == replace(before, is_revealed=after.is_revealed):  # hiding a character is no key press
+            return self if after.is_revealed else replace(self, reveal_ends=None)
+        idle_ends = now + self._idle_s(after) if after.step in _ENTRIES else None
+        reveal_ends = now + self.settings.reveal_s if after.is_revealed else None
         if _stage(after) == _stage(before):
-            return replace(self, idle_ends=idle_ends)
+            return replace(self, idle_ends=idle_ends, reveal_ends=reveal_ends)
         secret_ends = self._secret_ends(before, after, now)
         length_s = self._length_s(after)
         step_ends = None if length_s is None else now + length_s
         if after.step is Step.QR and step_ends is not None and secret_ends is not None:
             step_ends = min(step_ends, secret_ends)
-        return replace(self, step_ends=step_ends, idle_ends=idle_ends, secret_ends=secret_ends)
+        began = self.began if (after.step, after.ticket) == (before.step, before.ticket) else now
+        ends = replace(self, step_ends=step_ends, idle_ends=idle_ends, secret_ends=secret_ends)
+        return replace(ends, began=began, reveal_ends=reveal_ends)
 
     def left_s(self, now: float) -> float | None:
         """Seconds until the next of the two, never below 0; None where the step has no end."""
         ends = [end for end in (self.step_ends, self.idle_ends) if end is not None]
         return max(0.0, min(ends) - now) if ends else None
+
+    def reveal_left_s(self, now: float) -> float | None:
+        """Seconds until the last character typed is to be hidden, never below 0; None where none is shown."""
+        return None if self.reveal_ends is None else max(0.0, self.reveal_ends - now)
+
+    def _idle_s(self, session: Session) -> float:
+        """Whoever asked for more time gets all of it, with or without a key."""
+        return self.settings.step_s if session.extensions else self.settings.idle_s
 
     def _secret_ends(self, before: Session, after: Session, now: float) -> float | None:
         if after.secret is None:

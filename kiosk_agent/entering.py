@@ -5,11 +5,15 @@ from typing import Final
 
 from auth_contract.actions import Action
 from kiosk_agent.effects import OpenAttempt
-from kiosk_agent.events import Begun, Event, Step, Typed
-from kiosk_agent.flows import FIELDS, FLOWS, LENGTHS, MENUS, PICTURES, read_entry
-from kiosk_agent.standing import Next, Session, sentence
+from kiosk_agent.events import Begun, Event, ModeShown, Step, Typed
+from kiosk_agent.flows import FIELDS, FLOWS, LENGTHS, MENUS, PICTURES, Option, read_entry
+from kiosk_agent.phrases import Language, Phrase
+from kiosk_agent.standing import Next, Session, anew, sentence
 
 _DIGITS: Final = "0123456789"
+
+EXTENSIONS_MAX: Final = 10
+"""How often a person may ask for more time in one step (WCAG 2.2, success criterion 2.2.1: at least ten times)."""
 
 
 # --- beginning
@@ -17,7 +21,7 @@ _DIGITS: Final = "0123456789"
 
 def begin(session: Session, action: Action) -> Session:
     """Return a new session at the first step of an action."""
-    return Session(step=FLOWS[action][0], ticket=session.ticket + 1, action=action)
+    return anew(session, FLOWS[action][0], action)
 
 
 def begin_asked(session: Session, event: Begun) -> Next:
@@ -37,7 +41,12 @@ def begin_again(session: Session, _event: Event) -> Next:
 
 def open_menu(session: Session, _event: Event) -> Next:
     """Enter at rest."""
-    return Session(step=Step.MENU, ticket=session.ticket + 1), ()
+    return anew(session, Step.MENU), ()
+
+
+def open_languages(session: Session, _event: Event) -> Next:
+    """Clear at rest."""
+    return anew(session, Step.LANGUAGE), ()
 
 
 def choose(session: Session, event: Typed) -> Next:
@@ -45,7 +54,7 @@ def choose(session: Session, event: Typed) -> Next:
     options = MENUS[session.step]
     place = "123456789".find(event.character)
     if not 0 <= place < len(options):
-        return replace(session, problem=f"Press 1 to {len(options)}"), ()
+        return replace(session, problem=Phrase("Press 1 to {last}", last=len(options))), ()
     return _open(session, options[place])
 
 
@@ -59,10 +68,13 @@ def choose_last(session: Session, _event: Event) -> Next:
     return _open(session, MENUS[session.step][-1])
 
 
-def _open(session: Session, option: Action | Step) -> Next:
+def _open(session: Session, option: Option) -> Next:
     if isinstance(option, Action):
         return begin(session, option), ()
-    return Session(step=option, ticket=session.ticket + 1), ()
+    if isinstance(option, Language):
+        return replace(anew(session, Step.MENU), language=option), ()
+    after = anew(session, option)
+    return (replace(after, language=None) if option is Step.ATTRACT else after), ()
 
 
 # --- entries
@@ -72,10 +84,10 @@ def type_key(session: Session, event: Typed) -> Next:
     """One more character, where it fits."""
     longest = LENGTHS[session.step]
     if len(session.entry) >= longest:
-        return replace(session, problem=f"No more than {longest} characters"), ()
+        return replace(session, problem=Phrase("No more than {longest} characters", longest=longest)), ()
     if session.step in {Step.CODE, Step.QR} and event.character not in _DIGITS:
         return replace(session, problem="Digits only"), ()
-    return _with_entry(session, session.entry + event.character), ()
+    return replace(_with_entry(session, session.entry + event.character), is_revealed=True), ()
 
 
 def type_at_qr(session: Session, event: Typed) -> Next:
@@ -83,8 +95,25 @@ def type_at_qr(session: Session, event: Typed) -> Next:
     if event.character in "sS":
         return replace(session, is_spelt=not session.is_spelt), ()
     if event.character in "mM":
-        return replace(session, extensions=session.extensions + 1), ()
+        return extend(session, event)
     return type_key(session, event)
+
+
+def extend(session: Session, _event: Event) -> Next:
+    """More time for this step, so often and no more: somebody else may be waiting."""
+    if session.extensions == EXTENSIONS_MAX:
+        return replace(session, problem="There is no more time for this step"), ()
+    return replace(session, extensions=session.extensions + 1, problem=""), ()
+
+
+def show_mode(session: Session, event: ModeShown) -> Next:
+    """A number pad types something else from now on."""
+    return replace(session, mode=event.mode), ()
+
+
+def conceal(session: Session, _event: Event) -> Next:
+    """The last character was shown long enough."""
+    return replace(session, is_revealed=False), ()
 
 
 def erase(session: Session, _event: Event) -> Next:
@@ -97,8 +126,14 @@ def clear(session: Session, _event: Event) -> Next:
     return _with_entry(session, ""), ()
 
 
+def clear_at_qr(session: Session, event: Event) -> Next:
+    """An empty entry; where it is empty, the secret is spelt out or hidden: a number pad has no S."""
+    return clear(session, event) if session.entry else (replace(session, is_spelt=not session.is_spelt), ())
+
+
 def _with_entry(session: Session, entry: str) -> Session:
-    return replace(session, entries=replace(session.entries, **{FIELDS[session.step]: entry}), problem="")
+    entries = replace(session.entries, **{FIELDS[session.step]: entry})
+    return replace(session, entries=entries, problem="", is_revealed=False)
 
 
 def accept(session: Session, _event: Event) -> Next:
@@ -107,7 +142,7 @@ def accept(session: Session, _event: Event) -> Next:
         entries = read_entry(session.step, session.entries)
     except ValueError as error:
         return replace(session, problem=sentence(str(error))), ()
-    return _go_on(replace(session, entries=entries, problem=""))
+    return _go_on(replace(session, entries=entries, problem="", is_revealed=False, extensions=0))
 
 
 def accept_repeat(session: Session, event: Event) -> Next:
@@ -134,5 +169,5 @@ def _go_on(session: Session) -> Next:
 def look(session: Session, step: Step) -> Next:
     """Return the session before the camera, whose turn begins with a fresh attempt."""
     effect = OpenAttempt(session.ticket, session.sends, session.entries.name)
-    after = replace(session, step=step, pictures=0, part=0, hint=None, seconds_left=None)
+    after = replace(session, step=step, pictures=0, part=0, hint=None, seconds_left=None, is_good=False)
     return replace(after, outcome=None, problem=""), (effect,)

@@ -17,6 +17,7 @@ class Step(StrEnum):
     """Where a session stands. The values are also the names by which a keypad's script knows the steps."""
 
     ATTRACT = "attract"
+    LANGUAGE = "language"
     MENU = "menu"
     RECOVERY = "recovery"
     NAME = "name"
@@ -57,8 +58,33 @@ class Ending(StrEnum):
     NOT_PROVEN = "not_proven"
     UNCERTAIN = "uncertain"
     CAMERA_FAULT = "camera_fault"
+    KEYPAD_FAULT = "keypad_fault"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+
+
+class Cause(StrEnum):
+    """Why a kiosk is out of service, the gravest first; the values are those of the heartbeat."""
+
+    KEYPAD = "keypad"
+    CAMERA = "camera"
+    REFUSED = "kiosk_refused"
+    UNTRUSTED = "server_untrusted"
+    CLOCK = "clock"
+    NETWORK = "network"
+    SERVER = "server"
+    BROKEN = "broken"
+
+
+class Key(StrEnum):
+    """What a key does, whatever it is called on a keypad."""
+
+    ENTER = "enter"
+    BACKSPACE = "backspace"
+    CLEAR = "clear"
+    CANCEL = "cancel"
+    MORE = "more"
+    MODE = "mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +143,7 @@ class Outcome:
     assertion: VerifiedAssertion | None = None
     action: Action = Action.LOGIN
     waits: Waits | None = None
+    cause: Cause | None = None
 
 
 # --- events from the keypad
@@ -149,7 +176,19 @@ class Cancelled:
     """The person wants no more."""
 
 
-KeyEvent = Typed | Erased | Cleared | Entered | Cancelled
+@dataclass(frozen=True, slots=True)
+class MoreTime:
+    """The person needs longer for this step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeShown:
+    """What the keys of a number pad type from now on: "abc", "ABC", "123" or "#+="; empty where there are no modes."""
+
+    mode: str
+
+
+KeyEvent = Typed | Erased | Cleared | Entered | Cancelled | MoreTime | ModeShown
 
 # --- events from the program, the clock, the camera and the server
 
@@ -164,6 +203,11 @@ class Begun:
 @dataclass(frozen=True, slots=True)
 class TimedOut:
     """The step, or the wait for a key in it, has lasted too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concealed:
+    """The last character typed was shown long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +229,16 @@ class Pictured:
 
 @dataclass(frozen=True, slots=True)
 class Guided:
-    """Where a recording stands: its part, what is wrong with the last picture, the seconds left for a movement."""
+    """Where a recording stands: its part, what is wrong with the last picture, the seconds left for a movement.
+
+    `is_good` tells that the last picture was measured and is as it should be.
+    """
 
     ticket: int
     part: int
     hint: CaptureHint | None = None
     seconds_left: int | None = None
+    is_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,21 +302,23 @@ class Turned:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDown:
-    """The server cannot be used; `ending` is UNAVAILABLE or KIOSK_REFUSED."""
+    """The kiosk cannot serve; `ending` is UNAVAILABLE, KIOSK_REFUSED, CAMERA_FAULT or KEYPAD_FAULT."""
 
     ending: Ending
     message: str
+    cause: Cause = Cause.SERVER
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceUp:
-    """The server answers again."""
+    """Nothing stands in the way any more."""
 
 
 Event = (
     KeyEvent
     | Begun
     | TimedOut
+    | Concealed
     | AttemptOpened
     | Pictured
     | Guided

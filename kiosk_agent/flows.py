@@ -12,6 +12,7 @@ from auth_contract.actions import Action
 from auth_contract.fields import canonical_password, canonical_permission, canonical_username
 from auth_contract.limits import PASSWORD_MAX_CHARS, USERNAME_MAX_CHARS
 from kiosk_agent.events import Entries, Step
+from kiosk_agent.phrases import Language, Phrase
 
 CODE_DIGITS: Final = 6
 _PERMISSION_MAX_CHARS: Final = 40
@@ -32,8 +33,12 @@ FLOWS: Final[Mapping[Action, tuple[Step, ...]]] = MappingProxyType(
 )
 """The steps of each action, in order; after the last one it is sent. CONFIRM follows by itself on a new secret."""
 
-MENUS: Final[Mapping[Step, tuple[Action | Step, ...]]] = MappingProxyType(
+Option = Action | Step | Language
+"""What a line of a menu opens: an action, another menu, or the menu in a language."""
+
+MENUS: Final[Mapping[Step, tuple[Option, ...]]] = MappingProxyType(
     {
+        Step.LANGUAGE: (*Language, Step.ATTRACT),
         Step.MENU: (Action.LOGIN, Action.REGISTER, Step.RECOVERY, Action.APPROVE, Action.CANCEL, Step.ATTRACT),
         Step.RECOVERY: (
             Action.RECOVER_TOTP,
@@ -134,7 +139,7 @@ def _repeated(entries: Entries) -> Entries:
 
 def _code(entries: Entries) -> Entries:
     if len(entries.code) != CODE_DIGITS:
-        raise ValueError(f"the code has {CODE_DIGITS} digits")
+        raise ValueError(Phrase("the code has {digits} digits", digits=CODE_DIGITS))
     return entries
 
 

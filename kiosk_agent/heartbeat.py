@@ -17,7 +17,7 @@ from kiosk_agent.errors import IdentityRefused, Refused, ServerUnavailable
 from kiosk_agent.events import Ending, Event, ServiceDown, ServiceUp
 from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity
-from kiosk_agent.screen.view import neutral
+from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.version import agent_version
 
 _DOWN_INTERVAL_S: Final = 3.0

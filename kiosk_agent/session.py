@@ -18,7 +18,7 @@ from kiosk_agent import answering, entering
 from kiosk_agent import events as e
 from kiosk_agent.answering import CAPTURES_MAX
 from kiosk_agent.effects import Report
-from kiosk_agent.events import Ending, Event, Outcome, Step
+from kiosk_agent.events import Cause, Ending, Event, Outcome, Step
 from kiosk_agent.standing import Next, Session, end, rest
 
 __all__ = ["CAPTURES_MAX", "TABLE", "Session", "advance"]
@@ -38,7 +38,16 @@ def advance(session: Session, event: Event) -> Next:
 
 
 def _go_down(session: Session, event: e.ServiceDown) -> Next:
-    return replace(rest(session), step=Step.OUT_OF_SERVICE, outcome=Outcome(event.ending, event.message)), ()
+    outcome = Outcome(event.ending, event.message, cause=event.cause)
+    return replace(rest(session), step=Step.OUT_OF_SERVICE, outcome=outcome), ()
+
+
+def _break_off(session: Session, event: e.ServiceDown) -> Next:
+    """Without keys nobody can go on or leave: the session ends at once. Of other causes the errand tells."""
+    if event.cause is not Cause.KEYPAD:
+        return session, ()
+    after, _ = _go_down(session, event)
+    return after, (Report(Outcome(event.ending, event.message, action=session.action)),)
 
 
 def _go_up(session: Session, _event: Event) -> Next:
@@ -87,6 +96,8 @@ _MENU: Final[dict[type, Rule]] = {
     e.Typed: entering.choose,  # -> the first step of an action, or another menu
     e.Entered: entering.choose_first,
     e.Cancelled: entering.choose_last,  # -> ATTRACT, or from RECOVERY to MENU
+    e.MoreTime: entering.extend,
+    e.ModeShown: entering.show_mode,
     e.TimedOut: _dismiss,  # -> ATTRACT
     e.ServiceDown: _go_down,  # -> OUT_OF_SERVICE
 }
@@ -97,7 +108,11 @@ _ENTRY: Final[dict[type, Rule]] = {
     e.Cleared: entering.clear,
     e.Entered: entering.accept,  # -> the next step of the flow; before pictures and sending an attempt is opened
     e.Cancelled: _cancel,  # -> ATTRACT
+    e.MoreTime: entering.extend,
+    e.ModeShown: entering.show_mode,
+    e.Concealed: entering.conceal,
     e.TimedOut: _time_out,  # -> TIMED_OUT
+    e.ServiceDown: _break_off,  # -> OUT_OF_SERVICE where the keypad is gone
 }
 
 _LOOKING: Final[dict[type, Rule]] = {
@@ -108,10 +123,14 @@ _LOOKING: Final[dict[type, Rule]] = {
     e.CameraFailed: answering.camera_failed,  # -> DENIED
     e.Turned: answering.turn,  # -> DENIED, or OUT_OF_SERVICE where the kiosk itself is refused
     e.Cancelled: _cancel,  # -> ATTRACT
+    e.ModeShown: entering.show_mode,
     e.TimedOut: _give_up,  # -> DENIED
+    e.ServiceDown: _break_off,  # -> OUT_OF_SERVICE where the keypad is gone
 }
 
 _RESULT: Final[dict[type, Rule]] = {
+    e.ModeShown: entering.show_mode,
+    e.MoreTime: entering.extend,
     e.Entered: _dismiss,  # -> ATTRACT
     e.Cancelled: _dismiss,  # -> ATTRACT
     e.TimedOut: _dismiss,  # -> ATTRACT
@@ -122,8 +141,11 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
         e.Typed: entering.begin_typing,  # -> NAME of a login, the character is its first
         e.Begun: entering.begin_asked,  # -> NAME
         e.Entered: entering.open_menu,  # -> MENU
+        e.Cleared: entering.open_languages,  # -> LANGUAGE
+        e.ModeShown: entering.show_mode,
         e.ServiceDown: _go_down,  # -> OUT_OF_SERVICE
     },
+    Step.LANGUAGE: _MENU,
     Step.MENU: _MENU,
     Step.RECOVERY: _MENU,
     Step.NAME: _ENTRY,
@@ -148,11 +170,17 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
         e.Cancelled: _cancel_checking,  # -> ATTRACT, and a grant that comes later opens nothing; or DENIED
         e.TimedOut: _give_up_checking,  # -> DENIED
     },
-    Step.QR: _ENTRY | {e.Typed: entering.type_at_qr},  # S spells the secret out, M asks for more time
+    Step.QR: _ENTRY
+    | {
+        e.Typed: entering.type_at_qr,  # S spells the secret out, M asks for more time
+        e.Cleared: entering.clear_at_qr,
+    },
     Step.CAPTURE_AGAIN: {
         e.Entered: answering.retake,  # -> FACE or ENROL
         e.TimedOut: answering.retake,  # -> FACE or ENROL
         e.Cancelled: _cancel,  # -> ATTRACT
+        e.MoreTime: entering.extend,
+        e.ServiceDown: _break_off,  # -> OUT_OF_SERVICE where the keypad is gone
     },
     Step.GRANTED: _RESULT,
     Step.DONE: _RESULT,

@@ -10,6 +10,7 @@ from auth_contract.messages import AttemptReply
 from kiosk_agent.effects import Effect, Report
 from kiosk_agent.events import Entries, NewSecret, Outcome, Step
 from kiosk_agent.flows import FIELDS
+from kiosk_agent.phrases import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,11 @@ class Session:
     """Where the person stands, on the way to `action`.
 
     `secret` is a new TOTP secret that waits for its first code, `is_spelt` whether it is also shown
-    in letters, `extensions` how often more time was asked for. `pictures` counts those of an
-    enrolment. `part` is that of the recording under way, `hint` what is wrong with its last picture,
-    `seconds_left` what is left for its movement. `problem` says what was wrong with the last entry,
-    never repeating a secret.
+    in letters, `extensions` how often more time was asked for in this step. `pictures` counts those
+    of an enrolment. `part` is that of the recording under way, `hint` what is wrong with its last
+    picture, `is_good` that nothing is, `seconds_left` what is left for its movement. `problem` says
+    what was wrong with the last entry, never repeating a secret. `language` is None until somebody
+    chose one, `mode` what a number pad types, `is_revealed` whether the last character is shown.
     """
 
     step: Step = Step.ATTRACT
@@ -37,8 +39,12 @@ class Session:
     part: int = 0
     hint: CaptureHint | None = None
     seconds_left: int | None = None
+    is_good: bool = False
     problem: str = ""
     outcome: Outcome | None = None
+    language: Language | None = None
+    mode: str = ""
+    is_revealed: bool = False
 
     @property
     def entry(self) -> str:
@@ -61,14 +67,19 @@ Next = tuple[Session, tuple[Effect, ...]]
 
 
 def rest(session: Session) -> Session:
-    """Return the session at rest, under the next ticket."""
-    return Session(ticket=session.ticket + 1)
+    """Return the session at rest, under the next ticket: the next person may speak another language."""
+    return Session(ticket=session.ticket + 1, mode=session.mode)
+
+
+def anew(session: Session, step: Step, action: Action = Action.LOGIN) -> Session:
+    """Return an empty session of the same person at a step, under the next ticket."""
+    return replace(rest(session), step=step, action=action, language=session.language)
 
 
 def end(session: Session, step: Step, outcome: Outcome) -> Next:
     """Return the session with its outcome and nothing else of it, and the report."""
     outcome = replace(outcome, action=session.action)
-    return replace(rest(session), step=step, outcome=outcome), (Report(outcome),)
+    return replace(anew(session, step), outcome=outcome), (Report(outcome),)
 
 
 def sentence(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from kiosk_agent.events import VerifiedAssertion
 from kiosk_agent.registry import load_backend
-from kiosk_agent.settings import LogDoor
+from kiosk_agent.settings.doors import AnyDoor
 
 
 class Door(Protocol):
@@ -21,7 +21,7 @@ class Door(Protocol):
 BACKENDS: Final[Mapping[str, str]] = {"log": "kiosk_agent.door.log:LogBackend"}
 
 
-def open_door(settings: LogDoor) -> Door:
+def open_door(settings: AnyDoor) -> Door:
     """Return the backend that the settings name; raises BackendRefused."""
     door: Door = load_backend("door", settings.kind, BACKENDS)(settings)
     return door

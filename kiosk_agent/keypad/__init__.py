@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from kiosk_agent.events import KeyEvent, Step
+from kiosk_agent.events import Key, KeyEvent, Step
 from kiosk_agent.registry import load_backend
-from kiosk_agent.settings import ScriptedKeypad, TerminalKeypad
+from kiosk_agent.settings.keypads import AnyKeypad
 
 
 class Keypad(Protocol):
-    """Gives key presses. No keypad shows what is typed: that is the screen's, which masks secrets."""
+    """Gives key presses. No keypad shows what is typed: that is the screen's, which masks secrets.
+
+    `labels` tells what its keys are called; what is not in it cannot be pressed.
+    """
+
+    @property
+    def labels(self) -> Mapping[Key, str]:
+        """What is printed on the keys."""
 
     def read(self, timeout_s: float) -> KeyEvent | None:
         """Return the next key, or None when none came in time; raises KeypadFault."""
@@ -27,7 +34,7 @@ BACKENDS: Final[Mapping[str, str]] = {
 }
 
 
-def open_keypad(settings: ScriptedKeypad | TerminalKeypad, *, is_production: bool = True) -> Keypad:
+def open_keypad(settings: AnyKeypad, *, is_production: bool = True) -> Keypad:
     """Return the backend that the settings name; raises BackendRefused where it cannot be had.
 
     In production no key may end or stop the agent.

@@ -3,7 +3,7 @@
     {"step": "attract", "text": "alice"}       types alice and Enter once the kiosk is at rest
     {"step": "password", "text": "..."}        the same at a later step
     {"text": "123456", "enter": false}         at once, and without Enter
-    {"step": "checking", "keys": ["cancel"]}   presses keys: enter, cancel, backspace, clear
+    {"step": "checking", "keys": ["cancel"]}   presses keys: enter, cancel, backspace, clear, more
 
 With `script = "-"` the lines come from standard input, so that another program can type when it
 likes. At the end of the file the keypad is silent, as a keypad is that nobody touches.
@@ -12,13 +12,14 @@ likes. At the end of the file the keypad is silent, as a keypad is that nobody t
 import os
 import select
 from collections import deque
+from collections.abc import Mapping
 from threading import Condition, Event
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kiosk_agent.errors import BackendRefused, KeypadFault
-from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, KeyEvent, Step, Typed
+from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, Key, KeyEvent, MoreTime, Step, Typed
 from kiosk_agent.settings import ScriptedKeypad
 
 _KEYS: Final[dict[str, KeyEvent]] = {
@@ -26,6 +27,7 @@ _KEYS: Final[dict[str, KeyEvent]] = {
     "cancel": Cancelled(),
     "backspace": Erased(),
     "clear": Cleared(),
+    "more": MoreTime(),
 }
 
 
@@ -37,7 +39,7 @@ class ScriptLine(BaseModel):
     step: Step | None = None
     text: str | None = Field(default=None, max_length=200, repr=False)
     enter: bool = True
-    keys: tuple[Literal["enter", "cancel", "backspace", "clear"], ...] = ()
+    keys: tuple[Literal["enter", "cancel", "backspace", "clear", "more"], ...] = ()
 
     def presses(self) -> list[KeyEvent]:
         """The keys in order: the text, Enter after it unless told otherwise, then `keys`."""
@@ -48,6 +50,14 @@ class ScriptLine(BaseModel):
 
 class ScriptedBackend:
     """Types a script, each line when the session has come to its step."""
+
+    labels: Final[Mapping[Key, str]] = {
+        Key.ENTER: "Enter",
+        Key.BACKSPACE: "Backspace",
+        Key.CLEAR: "Delete",
+        Key.CANCEL: "Esc",
+        Key.MORE: "Tab",
+    }
 
     def __init__(self, settings: ScriptedKeypad, *, is_production: bool = False) -> None:
         # The settings refuse a script in production, and a script has no key that could end the agent.

@@ -14,11 +14,12 @@ import select
 import sys
 import termios
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 from kiosk_agent.errors import BackendRefused, KeypadFault
-from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, KeyEvent, Step, Typed
+from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, Key, KeyEvent, MoreTime, Step, Typed
 from kiosk_agent.settings import TerminalKeypad
 
 _INPUT, _LOCAL, _CHARACTERS = 0, 3, 6
@@ -41,12 +42,21 @@ _CONTROL: Final[dict[str, KeyEvent]] = {
     "\x03": Cancelled(),  # Control-C, where it makes no signal
     "\x15": Cleared(),  # Control-U
     "\x04": Cancelled(),  # Control-D
+    "\t": MoreTime(),
     _ESCAPE: Cancelled(),
 }
 
 
 class TerminalBackend:
     """Reads keys from a terminal, standard input unless told otherwise."""
+
+    labels: Final[Mapping[Key, str]] = {
+        Key.ENTER: "Enter",
+        Key.BACKSPACE: "Backspace",
+        Key.CLEAR: "Ctrl-U",
+        Key.CANCEL: "Esc",
+        Key.MORE: "Tab",
+    }
 
     def __init__(self, settings: TerminalKeypad, descriptor: int | None = None, *, is_production: bool = True) -> None:
         try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from kiosk_agent.registry import load_backend
-from kiosk_agent.screen.view import View
-from kiosk_agent.settings import TerminalScreen
+from kiosk_agent.screen.frame import View
+from kiosk_agent.settings.screens import AnyScreen
 
 
 class Screen(Protocol):
@@ -21,7 +21,7 @@ class Screen(Protocol):
 BACKENDS: Final[Mapping[str, str]] = {"terminal": "kiosk_agent.screen.terminal:TerminalBackend"}
 
 
-def open_screen(settings: TerminalScreen) -> Screen:
+def open_screen(settings: AnyScreen) -> Screen:
     """Return the backend that the settings name; raises BackendRefused."""
     screen: Screen = load_backend("screen", settings.kind, BACKENDS)(settings)
     return screen

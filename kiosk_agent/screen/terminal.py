@@ -15,8 +15,8 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import Final, TextIO
 
+from kiosk_agent.screen.frame import View
 from kiosk_agent.screen.qr import INK, qr_lines, smallest
-from kiosk_agent.screen.view import View
 from kiosk_agent.settings import TerminalScreen
 
 _WIDTH: Final = 64
@@ -117,7 +117,7 @@ def _page(view: View, size: tuple[int, int]) -> str:
     rule = "-" * width
     head = f"4Auth   {view.subject}" if view.subject else "4Auth"
     rows = [f"{head}{_left(view):>{width - len(head)}}", rule, "", _title(view, "  "), ""]
-    for line in (*view.lines, *_missing_code(view, size)):
+    for line in (*view.lines, *_numbered(view), *_missing_code(view, size)):
         rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
     if view.secret:
         rows += ["", *(f"  {line}" for line in _spelt(view.secret))]
@@ -126,7 +126,7 @@ def _page(view: View, size: tuple[int, int]) -> str:
     if view.problem:
         rows += ["", *wrap(view.problem, width, initial_indent="  ! ", subsequent_indent="    ")]
     rows += ["", rule]
-    for line in (view.keys, view.notice):
+    for line in (_keys(view), _contact(view), view.notice):
         rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
     if len(rows) >= size[1]:  # rather close together than scrolled away
         rows = [row for row in rows if row]
@@ -145,7 +145,7 @@ def _page_beside(view: View, code: tuple[str, ...], columns: int) -> str:
         beside += wrap(f"! {view.problem}", width)
     if view.secret:
         beside += ["", *_spelt(view.secret)]
-    beside += ["", *view.keys.split("   ")]
+    beside += ["", *_key_words(view)]
     if view.notice:
         beside += wrap(view.notice, width)
     if len(beside) > len(code):  # blank lines go first
@@ -169,7 +169,24 @@ def _left(view: View) -> str:
 
 
 def _entry(view: View) -> str:
-    return f"  > {view.entry or ''}_" + (f"   {view.aside}" if view.aside else "")
+    aside = "   ".join(text for text in (view.mode, view.aside) if text)
+    return f"  > {view.entry or ''}_" + (f"   {aside}" if aside else "")
+
+
+def _numbered(view: View) -> list[str]:
+    return [f"{place}  {option}" for place, option in enumerate(view.options, 1)]
+
+
+def _key_words(view: View) -> list[str]:
+    return [f"{label}: {what}" for label, what in view.keys]
+
+
+def _keys(view: View) -> str:
+    return "   ".join(_key_words(view))
+
+
+def _contact(view: View) -> str:
+    return f"\u2192 {view.contact}" if view.contact else ""
 
 
 def _spelt(secret: str) -> list[str]:
@@ -190,8 +207,8 @@ def _missing_code(view: View, size: tuple[int, int]) -> list[str]:
 def _line(view: View) -> str:
     """One line for each thing said; nothing for each key or second, so that a log stays short."""
     mark = {"plain": " ", "good": "+", "bad": "!", "busy": "."}[view.tone]
-    lines = (*view.lines, _NO_TERMINAL) if view.uri else view.lines
-    said = [f"[{mark}] {view.title}: {' '.join(lines)}"]
+    lines = (*view.lines, *_numbered(view), _contact(view), *((_NO_TERMINAL,) if view.uri else ()))
+    said = [f"[{mark}] {view.title}: {' '.join(line for line in lines if line)}"]
     if view.problem:
         said.append(f"    {view.problem}")
     return "\n".join(said) + "\n"

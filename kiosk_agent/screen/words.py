@@ -9,13 +9,31 @@ from types import MappingProxyType
 from typing import Final
 
 from auth_contract.actions import Action, Movement
-from kiosk_agent.events import Ending, Step
+from kiosk_agent.events import Cause, Ending, Key, Step
+from kiosk_agent.phrases import Phrase
 
-TYPING_KEYS: Final = "Enter: next   Backspace: correct   Esc: cancel"
-DONE_KEYS: Final = "Enter: done"
-RETAKE_KEYS: Final = "Enter: now   Esc: cancel"
-QR_KEYS: Final = "Enter: send   S: secret as text   M: more time   Esc: cancel"
-STOP_TYPING: Final = "What you type now is ignored. Press Enter to start again."
+Keys = tuple[tuple[Key | str, str], ...]
+"""What keys do at a step: a key, or what is written on some, and a word or two."""
+
+TYPING_KEYS: Final[Keys] = (
+    (Key.ENTER, "next"),
+    (Key.BACKSPACE, "correct"),
+    (Key.MORE, "more time"),
+    (Key.CANCEL, "cancel"),
+)
+START_KEYS: Final[Keys] = ((Key.ENTER, "menu"), (Key.CLEAR, "language"))
+DONE_KEYS: Final[Keys] = ((Key.ENTER, "done"),)
+AGAIN_KEYS: Final[Keys] = ((Key.ENTER, "start"),)
+MORE_KEYS: Final[Keys] = ((Key.MORE, "more time"),)
+RETAKE_KEYS: Final[Keys] = ((Key.ENTER, "now"), (Key.CANCEL, "cancel"))
+LEAVING_KEYS: Final[Keys] = ((Key.CANCEL, "cancel"),)
+QR_KEYS: Final[Keys] = (
+    (Key.ENTER, "send"),
+    (Key.CLEAR, "secret as text"),
+    (Key.MORE, "more time"),
+    (Key.CANCEL, "cancel"),
+)
+STOP_TYPING: Final = "What you type now is ignored. Press {enter} to start again."
 _PERHAPS: Final = "It may have been done all the same"
 SHUT: Final = "The door stays shut: log in to open it."
 
@@ -26,7 +44,7 @@ class Words:
 
     title: str
     lines: tuple[str, ...]
-    keys: str = TYPING_KEYS
+    keys: Keys = TYPING_KEYS
 
 
 SUBJECTS: Final[Mapping[Action, str]] = MappingProxyType(
@@ -61,44 +79,49 @@ OPTIONS: Final[Mapping[Action | Step, str]] = MappingProxyType(
 
 STEPS: Final[Mapping[Step, Words]] = MappingProxyType(
     {
-        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press Enter for all else.",), "Enter: menu"),
-        Step.MENU: Words("What would you like to do?", (), "{first} to {last}: choose   Enter: {first}   Esc: back"),
-        Step.RECOVERY: Words("What did you lose?", (), "{first} to {last}: choose   Enter: {first}   Esc: back"),
-        Step.NAME: Words("Your name", ("Type your name, then Enter.",)),
-        Step.PERSON: Words("Whose request?", ("Type the name of the person whose request you approve, then Enter.",)),
+        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press {enter} for all else.",), START_KEYS),
+        Step.LANGUAGE: Words("Your language", (), ()),
+        Step.MENU: Words("What would you like to do?", (), ()),
+        Step.RECOVERY: Words("What did you lose?", (), ()),
+        Step.NAME: Words("Your name", ("Type your name, then press {enter}.",)),
+        Step.PERSON: Words(
+            "Whose request?", ("Type the name of the person whose request you approve, then press {enter}.",)
+        ),
         Step.PERMISSION: Words(
             "Permission",
             (
                 "Type the enrolment ticket that you were given, or let an administrator type their secret. "
-                "Then Enter. Hyphens and capitals do not matter.",
+                "Then press {enter}. Hyphens and capitals do not matter.",
             ),
         ),
-        Step.PASSWORD: Words("Your password", ("Hello {name}. Type your password, then Enter.",)),
+        Step.PASSWORD: Words("Your password", ("Hello {name}. Type your password, then press {enter}.",)),
         Step.NEW_PASSWORD: Words(
             "New password",
-            ("At least 8 characters, one of them a capital letter, a digit or a sign. Then Enter.",),
+            ("At least 8 characters, one of them a capital letter, a digit or a sign. Then press {enter}.",),
         ),
-        Step.REPEAT: Words("New password, again", ("Type the same new password once more, then Enter.",)),
+        Step.REPEAT: Words("New password, again", ("Type the same new password once more, then press {enter}.",)),
         Step.CODE: Words("Your code", ("Type the six digits that your authenticator app shows now.",)),
-        Step.FACE: Words("Look at the camera", ("Stand alone, face the camera and hold still.",), "Esc: cancel"),
-        Step.ENROL: Words("Look at the camera", ("Stand alone before the camera.", "{pose}"), "Esc: cancel"),
-        Step.SENDING: Words("One moment", ("Your request is being sent.",), "Esc: cancel"),
-        Step.CHECKING: Words("One moment", ("Your request is being checked.",), "Esc: cancel"),
+        Step.FACE: Words("Look at the camera", ("Stand alone, face the camera and hold still.",), LEAVING_KEYS),
+        Step.ENROL: Words("Look at the camera", ("Stand alone before the camera.", "{pose}"), LEAVING_KEYS),
+        Step.SENDING: Words("One moment", ("Your request is being sent.",), LEAVING_KEYS),
+        Step.CHECKING: Words("One moment", ("Your request is being checked.",), LEAVING_KEYS),
         Step.QR: Words(
             "Scan this code",
-            ("Scan it with your authenticator app, type the six digits that the app then shows, and press Enter.",),
+            ("Scan it with your authenticator app, type the six digits that the app then shows, and press {enter}.",),
             QR_KEYS,
         ),
-        Step.OUT_OF_SERVICE: Words("Out of service", ("This kiosk cannot be used right now.",), ""),
+        Step.OUT_OF_SERVICE: Words("Out of service", ("This kiosk cannot be used right now.",), ()),
     }
 )
 """What each step says, unless `STEPS_OF` knows better."""
 
 STEPS_OF: Final[Mapping[tuple[Step, Action], Words]] = MappingProxyType(
     {
-        (Step.CHECKING, Action.LOGIN): Words("One moment", ("Your login is being checked.",), "Esc: cancel"),
-        (Step.NAME, Action.REGISTER): Words("New name", ("Type the name that is to be registered, then Enter.",)),
-        (Step.NAME, Action.APPROVE): Words("Your own name", ("Type your own name, supervisor, then Enter.",)),
+        (Step.CHECKING, Action.LOGIN): Words("One moment", ("Your login is being checked.",), LEAVING_KEYS),
+        (Step.NAME, Action.REGISTER): Words(
+            "New name", ("Type the name that is to be registered, then press {enter}.",)
+        ),
+        (Step.NAME, Action.APPROVE): Words("Your own name", ("Type your own name, supervisor, then press {enter}.",)),
     }
 )
 
@@ -114,8 +137,14 @@ MOVEMENTS: Final[Mapping[Movement, Words]] = MappingProxyType(
 """What is shown for each movement: an arrow or a figure and the same in words."""
 
 MOVEMENT_COUNT: Final = "Movement {number} of {count}."
-MOVEMENT_FOLLOWS: Final = "Then {count} movement is asked for."
-MOVEMENTS_FOLLOW: Final = "Then {count} movements are asked for, one after the other."
+
+
+def movements_follow(count: int) -> Phrase:
+    """Return what is said of so many movements before the first."""
+    many = "Then {count} movements are asked for, one after the other."
+    return Phrase("Then {count} movement is asked for.", many, count=count)
+
+
 LOOK_BACK: Final = Words("Look at the camera again", ("Hold still: these are the last pictures.",))
 
 POSES: Final = (
@@ -154,8 +183,29 @@ STAYS: Final[Mapping[Action, str]] = MappingProxyType(
 )
 """What holds while a change waits."""
 
-HOW_TO_CANCEL: Final = "To cancel it: Enter, then 5, at any kiosk, or ask an administrator."
+WAITS_FOR_CODE: Final = (
+    "A first code of the new authenticator entry is to be typed where it was asked for, before {until}."
+)
+WAITS_FOR_APPROVAL: Final = "A supervisor has to approve it at another kiosk before {until}, or it lapses."
+WAITS_FOR_TIME: Final = "It is in force from {since} on, unless it is cancelled before."
+THEN_WAITS: Final = "After that a waiting time begins, in which it can still be cancelled."
+
+HOW_TO_CANCEL: Final = "To cancel it: {enter}, then 5, at any kiosk, or ask an administrator."
 HOW_TO_CANCEL_A_REGISTRATION: Final = "To cancel it, ask an administrator."
+
+CAUSES: Final[Mapping[Cause, str]] = MappingProxyType(
+    {
+        Cause.KEYPAD: "Its keypad does not answer.",
+        Cause.CAMERA: "Its camera does not answer.",
+        Cause.REFUSED: "The login service does not accept this kiosk.",
+        Cause.UNTRUSTED: "The login service could not prove that it is the right one.",
+        Cause.CLOCK: "Its clock is wrong.",
+        Cause.NETWORK: "It has no network.",
+        Cause.SERVER: "The login service cannot be reached.",
+        Cause.BROKEN: "Something went wrong at this kiosk.",
+    }
+)
+"""What is wrong with a kiosk that is out of service."""
 
 NEXT_STEP: Final[Mapping[Ending, str]] = MappingProxyType(
     {
@@ -167,6 +217,7 @@ NEXT_STEP: Final[Mapping[Ending, str]] = MappingProxyType(
         Ending.UNCERTAIN: f"{_PERHAPS}: see what holds before you start again.",
         Ending.NOT_PROVEN: "The door stays shut. Please tell the staff.",
         Ending.CAMERA_FAULT: "Use another kiosk, or ask the staff.",
+        Ending.KEYPAD_FAULT: "Use another kiosk, or ask the staff.",
         Ending.TIMED_OUT: "Nothing was changed.",
     }
 )

@@ -18,6 +18,7 @@ class SessionSettings(Section):
     qr_s: float = Field(default=180.0, ge=30, le=600, description="To scan a QR code and type its first code")
     result_s: float = Field(default=6.0, ge=1, le=60, description="To show a result")
     waiting_s: float = Field(default=20.0, ge=1, le=120, description="To show what a change waits for")
+    reveal_s: float = Field(default=1.0, ge=0, le=5, description="To show the last character of a secret; 0: never")
     capture_again_s: float = Field(default=4.0, ge=1, le=30, description="To read the hint before the next pictures")
 
 
