@@ -112,10 +112,10 @@ def chip_square(points: Points) -> tuple[Box, Points]:
     return Box(float(x) - side / 2, float(y) - side / 2, side, side), eyes
 
 
-def middle(chip: NDArray[Any], side: int = FACE_SIZE) -> NDArray[Any]:
-    """Return the middle of an aligned face, `side` x `side`, at most `CHIP_SIZE`."""
-    rim = (chip.shape[0] - side) // 2
-    return chip[rim : rim + side, rim : rim + side]
+def middle(chip: NDArray[Any]) -> NDArray[Any]:
+    """Return the middle of an aligned face, ArcFace's 112 pixels square, without the rim around it."""
+    rim = (chip.shape[0] - FACE_SIZE) // 2
+    return chip[rim : rim + FACE_SIZE, rim : rim + FACE_SIZE]
 
 
 def with_rim(face: Picture) -> Picture:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auth_server.face.observation import Observation
-from auth_vision.geometry import FACE_SIZE, Picture, middle
+from auth_vision.geometry import Picture, middle
 
 COPY_MIN: Final = 0.9
 """Similarity from which on a frame counts as a copy. Measured: copies 0.938 at least (JPEG 25, other sizes and
@@ -68,7 +68,7 @@ def _picture(png: bytes) -> Picture:
 
 
 def _grey(chip: Picture) -> NDArray[np.float32]:
-    face: Any = np.ascontiguousarray(middle(chip, FACE_SIZE))
+    face: Any = np.ascontiguousarray(middle(chip))
     return np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), np.float32)
 
 

@@ -51,7 +51,6 @@ def test_an_aligned_face_holds_what_stands_around_it() -> None:
     chip = align(picture, REFERENCE_POINTS + np.array([100, 100]))
     assert (chip == picture[92:220, 92:220]).all()
     assert (middle(chip) == picture[100:212, 100:212]).all()
-    assert (middle(chip, 120) == picture[96:216, 96:216]).all()
 
 
 def test_a_face_without_a_rim_gets_one_and_stays_as_it_is() -> None:
