@@ -7,84 +7,13 @@ older ticket belongs to a session that has ended, and is ignored.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from auth_contract.actions import Action, CaptureHint, Need
 from auth_contract.messages import AttemptReply, FrameMark
-
-
-class Step(StrEnum):
-    """Where a session stands. The values are also the names by which a keypad's script knows the steps."""
-
-    ATTRACT = "attract"
-    LANGUAGE = "language"
-    MENU = "menu"
-    RECOVERY = "recovery"
-    NAME = "name"
-    PERSON = "person"
-    PERMISSION = "permission"
-    PASSWORD = "password"  # noqa: S105 - the step's name
-    NEW_PASSWORD = "new_password"  # noqa: S105 - the step's name
-    REPEAT = "repeat"
-    CODE = "code"
-    FACE = "face"
-    ENROL = "enrol"
-    SENDING = "sending"
-    CHECKING = "checking"
-    QR = "qr"
-    GRANTED = "granted"
-    DONE = "done"
-    WAITING = "waiting"
-    DENIED = "denied"
-    LOCKED = "locked"
-    CAPTURE_AGAIN = "capture_again"
-    TIMED_OUT = "timed_out"
-    OUT_OF_SERVICE = "out_of_service"
-
-
-class Ending(StrEnum):
-    """How a session ended: the server's reasons in its own words, and what only a kiosk can know."""
-
-    GRANTED = "granted"
-    CHANGED = "changed"
-    PENDING = "pending"
-    DENIED = "denied"
-    LOCKED = "locked"
-    CAPTURE_AGAIN = "capture_again"
-    START_AGAIN = "start_again"
-    MALFORMED = "malformed"
-    KIOSK_REFUSED = "kiosk_refused"
-    UNAVAILABLE = "unavailable"
-    NOT_PROVEN = "not_proven"
-    UNCERTAIN = "uncertain"
-    CAMERA_FAULT = "camera_fault"
-    KEYPAD_FAULT = "keypad_fault"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-
-
-class Cause(StrEnum):
-    """Why a kiosk is out of service, the gravest first; the values are those of the heartbeat."""
-
-    KEYPAD = "keypad"
-    CAMERA = "camera"
-    REFUSED = "kiosk_refused"
-    UNTRUSTED = "server_untrusted"
-    CLOCK = "clock"
-    NETWORK = "network"
-    SERVER = "server"
-    BROKEN = "broken"
-
-
-class Key(StrEnum):
-    """What a key does, whatever it is called on a keypad."""
-
-    ENTER = "enter"
-    BACKSPACE = "backspace"
-    CLEAR = "clear"
-    CANCEL = "cancel"
-    MORE = "more"
-    MODE = "mode"
+from kiosk_agent.vocabulary import Cause as Cause
+from kiosk_agent.vocabulary import Ending as Ending
+from kiosk_agent.vocabulary import Key as Key
+from kiosk_agent.vocabulary import Step as Step
 
 
 @dataclass(frozen=True, slots=True)
