@@ -182,7 +182,7 @@ def _key_words(view: View) -> list[str]:
 
 
 def _keys(view: View) -> str:
-    return "   ".join(_key_words(view))
+    return "  ".join(_key_words(view))
 
 
 def _contact(view: View) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from kiosk_agent.bootstrap import build
 from kiosk_agent.errors import BackendRefused, KeypadFault
-from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, Step, Typed
+from kiosk_agent.events import Cancelled, Cleared, Entered, Erased, MoreTime, Step, Typed
 from kiosk_agent.keypad import open_keypad
 from kiosk_agent.keypad.terminal import TerminalBackend
 from kiosk_agent.settings import ScriptedKeypad, TerminalKeypad
@@ -145,7 +145,8 @@ KEYS = [
     (b"\x1b[15~", []),
     (b"a\x1b[Ab", [Typed("a"), Typed("b")]),
     (b"\x1bOPc\x1b", [Typed("c"), Cancelled()]),
-    (b"\x01\x02\t", []),
+    (b"\x01\x02", []),
+    (b"\t", [MoreTime()]),
     (b"\xff", [Typed("\ufffd")]),
 ]
 

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.messages import AttemptReply
 from demo.terminal import Terminal as Display
-from kiosk_agent.events import Ending, Entries, NewSecret, Outcome, Step, Waits
+from kiosk_agent.events import Cause, Ending, Entries, Key, NewSecret, Outcome, Step, Waits
 from kiosk_agent.hints import HINTS
+from kiosk_agent.phrases import Language
 from kiosk_agent.screen import words
+from kiosk_agent.screen.frame import Frame, View
+from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.screen.qr import qr_lines, smallest
 from kiosk_agent.screen.terminal import TerminalBackend
-from kiosk_agent.screen.view import View, neutral, view
+from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session
 from kiosk_agent.settings import TerminalScreen
 
@@ -59,14 +62,14 @@ PASSWORD_PAGE = """\
 
 \x1b[1m  Your password\x1b[0m
 
-  Hello zo\u00eb. Type your password, then Enter.
+  Hello zo\u00eb. Type your password, then press Enter.
 
   > \u2022\u2022\u2022\u2022_
 
   ! Please enter your password
 
 ----------------------------------------------------------------
-  Enter: next   Backspace: correct   Esc: cancel
+  Enter: next  Backspace: correct  Tab: more time  Esc: cancel
   Development mode: not for real doors
 """
 
@@ -74,7 +77,7 @@ PASSWORD_PAGE = """\
 def test_a_page_word_for_word() -> None:
     entries = Entries(name="zo\u00eb", password="abcd")
     session = Session(Step.PASSWORD, 1, entries=entries, problem="Please enter your password")
-    page = painted(view(session, 16.4, notice="Development mode: not for real doors"))
+    page = painted(view(session, 16.4, Frame(notice="Development mode: not for real doors")))
     assert page == "\x1b[2J\x1b[3J\x1b[H" + PASSWORD_PAGE
 
 
@@ -84,7 +87,7 @@ def ended(step: Step, ending: Ending, message: str, **more) -> Session:
 
 LINES = [
     (Session(), "[ ] Welcome: Type your name to log in, or press Enter for all else."),
-    (Session(Step.NAME, 1), "[ ] Your name: Type your name, then Enter."),
+    (Session(Step.NAME, 1), "[ ] Your name: Type your name, then press Enter."),
     (Session(Step.CODE, 1), "[ ] Your code: Type the six digits that your authenticator app shows now."),
     (Session(Step.FACE, 1), "[.] Look at the camera: Stand alone, face the camera and hold still."),
     (Session(Step.CHECKING, 1), "[.] One moment: Your login is being checked."),
@@ -194,7 +197,7 @@ MENU_PAGE = """\
   ! Press 1 to 6
 
 ----------------------------------------------------------------
-  1 to 6: choose   Enter: 1   Esc: back
+  1 to 6: choose  Enter: 1  Esc: back  Tab: more time
 """
 
 
@@ -205,14 +208,14 @@ def test_the_menu_word_for_word() -> None:
 
 def test_the_recovery_menu() -> None:
     shown = view(Session(Step.RECOVERY, 1), 25.0)
-    assert shown.lines == (
-        "1  I lost my authenticator app",
-        "2  I forgot my password",
-        "3  My face is not recognised any more",
-        "4  Use this kiosk instead of the one I had",
-        "5  Back",
+    assert shown.options == (
+        "I lost my authenticator app",
+        "I forgot my password",
+        "My face is not recognised any more",
+        "Use this kiosk instead of the one I had",
+        "Back",
     )
-    assert shown.keys == "1 to 5: choose   Enter: 1   Esc: back"
+    assert shown.keys == (("1 to 5", "choose"), ("Enter", "1"), ("Esc", "back"), ("Tab", "more time"))
 
 
 def test_each_page_says_what_it_is_about() -> None:
@@ -275,7 +278,7 @@ def test_a_recording_is_announced_led_through_and_ended(step) -> None:
         "Movement 1 of 2.",
         "Movement 2 of 2.",
     ]
-    assert {shown.keys for shown in parts} == {"Esc: cancel"}
+    assert {shown.keys for shown in parts} == {(("Esc", "cancel"),)}
 
 
 def test_each_movement_is_a_figure_and_words_and_no_two_are_alike() -> None:
@@ -307,34 +310,34 @@ WAITING = [
     (
         Action.RECOVER_PASSWORD,
         Waits((Need.APPROVAL,), AT),
-        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. Until then your "
+        "A supervisor has to approve it at another kiosk before 11:30, 2026-11-22 (CET), or it lapses. Until then your "
         "old password counts. To cancel it: Enter, then 5, at any kiosk, or ask an administrator. The door stays "
         "shut: log in to open it.",
     ),
     (
         Action.RECOVER_FACE,
         Waits((Need.APPROVAL, Need.TIME), AT),
-        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. After that a "
+        "A supervisor has to approve it at another kiosk before 11:30, 2026-11-22 (CET), or it lapses. After that a "
         "waiting time begins, in which it can still be cancelled. Until then your old face pictures count. To cancel "
         "it: Enter, then 5, at any kiosk, or ask an administrator. The door stays shut: log in to open it.",
     ),
     (
         Action.RECOVER_TOTP,
         Waits((Need.TIME,), AT, AT),
-        "It is in force from 11:30 on 2026-11-22 (CET) on, unless it is cancelled before. Until then your old "
+        "It is in force from 11:30, 2026-11-22 (CET) on, unless it is cancelled before. Until then your old "
         "authenticator app counts. To cancel it: Enter, then 5, at any kiosk, or ask an administrator. The door stays "
         "shut: log in to open it.",
     ),
     (
         Action.REGISTER,
         Waits((Need.APPROVAL,), AT),
-        "A supervisor has to approve it at another kiosk by 11:30 on 2026-11-22 (CET), or it lapses. Until then "
+        "A supervisor has to approve it at another kiosk before 11:30, 2026-11-22 (CET), or it lapses. Until then "
         "nobody can log in with this name. To cancel it, ask an administrator. The door stays shut: log in to open it.",
     ),
     (
         Action.APPROVE,
         Waits((Need.TIME,), AT, AT),
-        "It is in force from 11:30 on 2026-11-22 (CET) on, unless it is cancelled before. The door stays shut: log in "
+        "It is in force from 11:30, 2026-11-22 (CET) on, unless it is cancelled before. The door stays shut: log in "
         "to open it.",
     ),
 ]
@@ -343,7 +346,8 @@ WAITING = [
 @pytest.mark.parametrize(("action", "waits", "text"), WAITING)
 def test_a_change_that_waits_says_for_what_until_when_and_how_to_cancel(action, waits, text) -> None:
     session = ended(Step.WAITING, Ending.PENDING, "It waits.", username="ann", action=action, waits=waits)
-    shown = view(session, local=lambda moment: moment.astimezone(timezone(timedelta(hours=1), "CET")))
+    cet = timezone(timedelta(hours=1), "CET")
+    shown = view(session, frame=Frame(local=lambda moment: moment.astimezone(cet)))
     assert (shown.title, " ".join(shown.lines)) == ("Not in force yet", text)
 
 
@@ -382,7 +386,7 @@ class Kiosk:
     def show(self, *sessions: Session, left_s: float | None = 170.0, notice: str = "") -> str:
         """The page after these, as text; each must fit, so that nothing has scrolled away."""
         for session in sessions:
-            self.screen.show(view(session, left_s, notice=notice))
+            self.screen.show(view(session, left_s, Frame(notice=notice)))
             self._pass_on()
             assert not self.display.everything.removesuffix("\n".join(self.display.lines)).strip(), "it has scrolled"
         return "\n".join(self.display.lines)
@@ -425,8 +429,8 @@ Enter.
 are left
 
 Enter: send
-S: secret as text
-M: more time
+Delete: secret as text
+Tab: more time
 Esc: cancel"""
 
 
@@ -522,7 +526,7 @@ def test_a_code_is_never_larger_than_its_place(columns, rows) -> None:
 CRASHING = """
 import sys
 from kiosk_agent.screen.terminal import TerminalBackend
-from kiosk_agent.screen.view import View
+from kiosk_agent.screen.frame import View
 from kiosk_agent.settings import TerminalScreen
 
 sys.stdout.isatty = lambda: True
@@ -566,3 +570,64 @@ def test_a_narrow_encoding_does_not_stop_the_screen() -> None:
         view(ended(Step.GRANTED, Ending.GRANTED, "Hi", username="zo\u00eb"))
     )
     assert "zo?" in lines.getvalue()
+
+
+# --- what a page needs
+
+
+def test_the_last_character_of_a_secret_is_seen_for_a_moment_where_the_settings_say_so() -> None:
+    typed = Session(Step.PASSWORD, 1, entries=Entries(name="ann", password="abcd"), is_revealed=True)
+    assert view(typed, frame=Frame(reveals=True)).entry == "\u2022\u2022\u2022d"
+    assert view(typed, frame=Frame(reveals=False)).entry == "\u2022" * 4
+    assert view(replace(typed, is_revealed=False), frame=Frame(reveals=True)).entry == "\u2022" * 4
+
+
+def test_a_lock_counts_down_and_says_when_it_is_over() -> None:
+    locked = ended(Step.LOCKED, Ending.LOCKED, "Too many tries.", retry_after_s=30)
+    left = [view(locked, frame=Frame(since_s=since_s)).lines[1] for since_s in (0, 10.2, 29.5, 31)]
+    assert left == [
+        "Try again in 30 seconds.",
+        "Try again in 20 seconds.",
+        "Try again in 1 second.",
+        "You can try again now.",
+    ]
+
+
+@pytest.mark.parametrize("step", [Step.CODE, Step.QR])
+def test_at_a_code_one_sees_how_long_it_holds(step) -> None:
+    session = replace(at_qr(), step=step)
+    left = [view(session, frame=Frame(now=AT + timedelta(seconds=s))).code_left_s for s in (0, 1, 29, 30)]
+    assert left == [30, 29, 1, 30]
+    assert view(Session(Step.NAME), frame=Frame(now=AT)).code_left_s is None
+
+
+def test_a_grant_tells_the_time_of_the_place() -> None:
+    cet = timezone(timedelta(hours=1), "CET")
+    frame = Frame(now=AT, local=lambda moment: moment.astimezone(cet))
+    assert "It is 11:30." in view(ended(Step.GRANTED, Ending.GRANTED, "Hi.", username="ann"), frame=frame).lines
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_out_of_service_says_what_is_wrong_and_whom_to_ask(cause) -> None:
+    frame = Frame(contact="Reception, extension 100")
+    shown = view(ended(Step.OUT_OF_SERVICE, Ending.UNAVAILABLE, "Down.", cause=cause), frame=frame)
+    assert (shown.lines[0], shown.contact) == (words.CAUSES[cause], "Reception, extension 100")
+    assert "Reception, extension 100" in said(shown)
+    assert len(set(words.CAUSES.values())) == len(Cause)
+
+
+@pytest.mark.parametrize(("is_good", "oval"), [(False, "seek"), (True, "good")])
+def test_the_oval_tells_whether_a_face_is_seen_as_it_should_be(is_good, oval) -> None:
+    assert view(replace(recording(0), is_good=is_good)).oval == oval
+    assert view(Session(Step.PASSWORD)).oval == ""
+
+
+def test_keys_are_called_what_is_printed_on_them_and_those_that_are_not_there_are_not_named() -> None:
+    frame = Frame(labels={Key.ENTER: "#", Key.BACKSPACE: "*", Key.CANCEL: "D"})
+    shown = view(Session(Step.NAME), frame=frame)
+    assert shown.keys == (("#", "next"), ("*", "correct"), ("D", "cancel"))
+    assert shown.lines == ("Type your name, then press #.",)
+
+
+def test_the_language_menu_names_each_language_in_itself() -> None:
+    assert view(Session(Step.LANGUAGE)).options == (*(language.own_name for language in Language), "Back")

@@ -12,8 +12,10 @@ from auth_contract.limits import CONFIRM_TRIES
 from auth_contract.messages import SUBMISSIONS, AttemptReply, FrameMark
 from kiosk_agent import events as e
 from kiosk_agent.effects import Capture, OpenAttempt, OpenDoor, Report, Submit
+from kiosk_agent.entering import EXTENSIONS_MAX
 from kiosk_agent.events import Ending, Entries, Event, Outcome, Step
 from kiosk_agent.flows import FIELDS, FLOWS, MENUS
+from kiosk_agent.phrases import Language
 from kiosk_agent.session import CAPTURES_MAX, TABLE, Session, advance
 
 ATTEMPT = AttemptReply(attempt_id="A" * 22, nonce="N" * 22, expires_at=datetime(2026, 11, 22, 9, 31, tzinfo=UTC))
@@ -38,6 +40,7 @@ REGISTER = Session(Step.NAME, 7, Action.REGISTER, replace(FULL, person="", passw
 RENEW = Session(Step.NEW_PASSWORD, 7, Action.RECOVER_PASSWORD, Entries(name="alice", new_password="Newer-Pass"))
 AT = {
     Step.ATTRACT: Session(ticket=7),
+    Step.LANGUAGE: Session(Step.LANGUAGE, 7),
     Step.MENU: Session(Step.MENU, 7),
     Step.RECOVERY: Session(Step.RECOVERY, 7),
     Step.NAME: TYPED,
@@ -71,7 +74,18 @@ def turned(ending: Ending, ticket: int = 7, *, member: str = "", rule: str = "")
     return e.Turned(ticket, ending, "A sentence.", 30 if ending is Ending.LOCKED else None, member, rule)
 
 
-TYPING = [(e.Typed("1"), None), (e.Erased(), None), (e.Cleared(), None)]
+NO_KEYPAD = e.ServiceDown(Ending.KEYPAD_FAULT, "No keys.", e.Cause.KEYPAD)
+MODE, MORE = (e.ModeShown("abc"), None), (e.MoreTime(), None)
+BROKEN_OFF = [(DOWN, None), (NO_KEYPAD, Step.OUT_OF_SERVICE)]
+TYPING = [
+    (e.Typed("1"), None),
+    (e.Erased(), None),
+    (e.Cleared(), None),
+    (e.Concealed(), None),
+    MODE,
+    MORE,
+    *BROKEN_OFF,
+]
 LEAVING = [(e.Cancelled(), Step.ATTRACT), (e.TimedOut(), Step.TIMED_OUT)]
 LOOKING = [
     (e.AttemptOpened(7, ATTEMPT), None),
@@ -83,14 +97,29 @@ LOOKING = [
     (turned(Ending.KIOSK_REFUSED), Step.OUT_OF_SERVICE),
     (e.Cancelled(), Step.ATTRACT),
     (e.TimedOut(), Step.DENIED),
+    MODE,
+    *BROKEN_OFF,
 ]
-RESULT = [(e.Entered(), Step.ATTRACT), (e.Cancelled(), Step.ATTRACT), (e.TimedOut(), Step.ATTRACT)]
+RESULT = [(e.Entered(), Step.ATTRACT), (e.Cancelled(), Step.ATTRACT), (e.TimedOut(), Step.ATTRACT), MODE, MORE]
 # from -> (event, to), where no step means that it stays
 MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
     Step.ATTRACT: [
         (e.Typed("a"), Step.NAME),
         (e.Begun(Action.LOGIN), Step.NAME),
         (e.Entered(), Step.MENU),
+        (e.Cleared(), Step.LANGUAGE),
+        MODE,
+        (DOWN, Step.OUT_OF_SERVICE),
+    ],
+    Step.LANGUAGE: [
+        (e.Typed("6"), Step.MENU),
+        (e.Typed("7"), Step.ATTRACT),
+        (e.Typed("8"), None),
+        (e.Entered(), Step.MENU),
+        (e.Cancelled(), Step.ATTRACT),
+        (e.TimedOut(), Step.ATTRACT),
+        MODE,
+        MORE,
         (DOWN, Step.OUT_OF_SERVICE),
     ],
     Step.MENU: [
@@ -101,6 +130,8 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         (e.Entered(), Step.NAME),
         (e.Cancelled(), Step.ATTRACT),
         (e.TimedOut(), Step.ATTRACT),
+        MODE,
+        MORE,
         (DOWN, Step.OUT_OF_SERVICE),
     ],
     Step.RECOVERY: [
@@ -110,6 +141,8 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         (e.Entered(), Step.NAME),
         (e.Cancelled(), Step.MENU),
         (e.TimedOut(), Step.ATTRACT),
+        MODE,
+        MORE,
         (DOWN, Step.OUT_OF_SERVICE),
     ],
     Step.NAME: [*TYPING, (e.Entered(), Step.PASSWORD), *LEAVING],
@@ -143,7 +176,13 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         (e.Cancelled(), Step.ATTRACT),
         (e.TimedOut(), Step.DENIED),
     ],
-    Step.CAPTURE_AGAIN: [(e.Entered(), Step.FACE), (e.TimedOut(), Step.FACE), (e.Cancelled(), Step.ATTRACT)],
+    Step.CAPTURE_AGAIN: [
+        (e.Entered(), Step.FACE),
+        (e.TimedOut(), Step.FACE),
+        (e.Cancelled(), Step.ATTRACT),
+        MORE,
+        *BROKEN_OFF,
+    ],
     Step.GRANTED: RESULT,
     Step.DONE: RESULT,
     Step.WAITING: RESULT,
@@ -692,3 +731,65 @@ def test_events_and_effects_show_no_secret() -> None:
     )
     for secret in ("'S'", "jpegjpeg", *SECRETS):
         assert secret not in shown
+
+
+# --- language, time, what is shown for a moment
+
+
+SPANISH = [e.Cleared(), e.Typed("2")]
+
+
+def test_a_language_holds_for_one_person_and_no_longer() -> None:
+    session, _ = play(Session(), *SPANISH)
+    assert (session.step, session.language) == (Step.MENU, Language.SPANISH)
+    session, _ = play(session, e.Entered(), *map(e.Typed, "Alice"), e.Entered())
+    assert (session.step, session.language) == (Step.PASSWORD, Language.SPANISH)
+    denied, _ = play(session, e.TimedOut())
+    assert (denied.step, denied.language) == (Step.TIMED_OUT, Language.SPANISH), "what went wrong is read in it too"
+    for ending in (e.Cancelled(), e.TimedOut()):
+        assert play(denied, ending)[0].language is None, "the next person may speak another"
+
+
+@pytest.mark.parametrize("leave", [e.Cancelled(), e.Typed("7"), e.TimedOut()])
+def test_who_leaves_the_language_menu_changes_nothing(leave) -> None:
+    session, _ = play(Session(), e.Cleared(), leave)
+    assert (session.step, session.language) == (Step.ATTRACT, None)
+
+
+@pytest.mark.parametrize("step", [Step.NAME, Step.PASSWORD, Step.CODE, Step.QR, Step.MENU, Step.WAITING])
+def test_more_time_is_given_ten_times_and_not_for_ever(step) -> None:
+    session, _ = play(AT[step], *[e.MoreTime()] * EXTENSIONS_MAX)
+    assert (session.extensions, session.problem) == (EXTENSIONS_MAX, "")
+    session, _ = play(session, e.MoreTime())
+    assert (session.extensions, session.problem) == (EXTENSIONS_MAX, "There is no more time for this step")
+
+
+def test_the_next_step_has_its_own_ten() -> None:
+    session, _ = play(AT[Step.NAME], e.MoreTime(), e.Entered())
+    assert (session.step, session.extensions) == (Step.PASSWORD, 0)
+
+
+def test_the_last_character_typed_is_shown_until_it_is_hidden_erased_or_entered() -> None:
+    typed, _ = play(AT[Step.PASSWORD], e.Typed("x"))
+    assert typed.is_revealed
+    for after in (e.Concealed(), e.Erased(), e.Cleared(), e.Entered()):
+        assert not play(typed, after)[0].is_revealed, after
+    assert not any(session.is_revealed for session in AT.values())
+
+
+@pytest.mark.parametrize("step", [step for step, session in AT.items() if session.has_secret])
+def test_a_keypad_that_is_gone_ends_the_session_with_its_secrets(step) -> None:
+    if (step, e.ServiceDown) not in TABLE:
+        pytest.skip("nothing is typed here, and its own time-out ends it")
+    session, effects = play(AT[step], NO_KEYPAD)
+    assert (session.step, session.has_secret, session.entries) == (Step.OUT_OF_SERVICE, False, Entries())
+    assert session.outcome.cause is e.Cause.KEYPAD
+    assert [effect.outcome.ending for effect in effects] == [Ending.KEYPAD_FAULT]
+
+
+def test_at_an_empty_first_code_clear_spells_the_secret_out_as_a_number_pad_has_no_s() -> None:
+    session, _ = play(replace(AT[Step.QR], entries=Entries(name="alice")), e.Cleared())
+    assert session.is_spelt
+    session, _ = play(session, e.Typed("4"), e.Cleared())
+    assert (session.is_spelt, session.entry) == (True, "")
+    assert not play(session, e.Cleared())[0].is_spelt
