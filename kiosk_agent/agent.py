@@ -16,16 +16,16 @@ from kiosk_agent.bootstrap import Services
 from kiosk_agent.deadlines import Deadlines
 from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread
-from kiosk_agent.errors import KeypadFault, KioskAgentError
+from kiosk_agent.errors import KioskAgentError
 from kiosk_agent.events import Begun, Changed, Concealed, Ending, Event, Granted, Outcome, ServiceDown, Step, TimedOut
 from kiosk_agent.health import HealthServer
 from kiosk_agent.inbox import Inbox, ThreadInbox
+from kiosk_agent.keys import KEY_WAIT_S, KeyReader
 from kiosk_agent.screen.frame import Frame
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
 
 _TICK_S = 1.0
-_KEY_WAIT_S = 0.2
 
 
 class Agent:
@@ -50,7 +50,7 @@ class Agent:
     def run(self, *, once: bool = False) -> Outcome | None:
         """Run until stopped, or until one session has its outcome, which is then returned.
 
-        Raises KeypadFault where the keypad failed.
+        With `once`, raises KeypadFault where the keypad failed.
         """
         self._services.keypad.follow(self._session.step)
         if once:
@@ -153,9 +153,11 @@ class Running:
         """Start the threads, run the agent, and end both; see `Agent.run`."""
         settings = self._services.settings
         health = None if once or settings.health is None else HealthServer(settings.health, self._services.health)
-        threads = [Thread(target=self._read_keys, name="keypad", daemon=True)]
+        keys = KeyReader(self._services.keypad, self._services.health, self._inbox.put)
+        give_up = self.agent.fail if once else None
+        threads = [Thread(target=keys.run, args=(self._stopped, give_up), name="keypad", daemon=True)]
         if not once:
-            beat = (self._inbox.put, self._stopped, settings.server.heartbeat_s)
+            beat = (keys.pass_on, self._stopped, settings.server.heartbeat_s)
             threads.append(Thread(target=self._services.heartbeat.run, args=beat, name="heartbeat", daemon=True))
         for thread in threads:
             thread.start()
@@ -166,19 +168,9 @@ class Running:
         finally:
             self._stopped.set()
             self._errands.close(settings.server.read_timeout_s)
-            threads[0].join(2 * _KEY_WAIT_S)
+            threads[0].join(2 * KEY_WAIT_S)
             if health is not None:
                 health.stop()
-
-    def _read_keys(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                key = self._services.keypad.read(_KEY_WAIT_S)
-            except KeypadFault as error:
-                _log().error("keypad_fault", error=str(error))
-                return self.agent.fail(error)
-            if key is not None:
-                self._inbox.put(key)
 
 
 def _log() -> structlog.stdlib.BoundLogger:

@@ -32,6 +32,8 @@ class Health:
     monotonic: Callable[[], float]
     metrics: Metrics = field(default_factory=Metrics)
     camera_fault: str | None = None
+    keypad_fault: str | None = None
+    door_fault: str | None = None
     server_fault: str | None = "no heartbeat was answered yet"
     clock_fault: str | None = None
     turned_at: float = 0.0
@@ -48,7 +50,13 @@ class Health:
     @property
     def faults(self) -> dict[str, str]:
         """What stands in the way of a login, by part; empty when ready."""
-        parts = {"camera": self.camera_fault, "server": self.server_fault, "clock": self.clock_fault}
+        parts = {
+            "camera": self.camera_fault,
+            "keypad": self.keypad_fault,
+            "door": self.door_fault,
+            "server": self.server_fault,
+            "clock": self.clock_fault,
+        }
         return {part: fault for part, fault in parts.items() if fault is not None}
 
 

@@ -82,7 +82,9 @@ class Heartbeat:
         return ServiceUp()
 
     def _faults(self, nic_faults: tuple[str, ...]) -> tuple[str, ...]:
-        own = tuple(fault for fault in (self.health.camera_fault, self.health.clock_fault) if fault is not None)
+        health = self.health
+        parts = (health.camera_fault, health.keypad_fault, health.door_fault, health.clock_fault)
+        own = tuple(fault for fault in parts if fault is not None)
         unsafe = tuple(f"development mode: {variant}" for variant in self.unsafe_variants)
         # A driver's text may hold a line break, which the contract does not take.
         return tuple(neutral(fault)[:_FAULT_MAX] for fault in (*own, *nic_faults, *unsafe))[:_FAULTS_MAX]

@@ -18,8 +18,15 @@ class Keypad(Protocol):
     def labels(self) -> Mapping[Key, str]:
         """What is printed on the keys."""
 
+    @property
+    def state(self) -> str:
+        """What is wrong with the keypad, as a sentence; empty where nothing is."""
+
     def read(self, timeout_s: float) -> KeyEvent | None:
-        """Return the next key, or None when none came in time; raises KeypadFault."""
+        """Return the next key, or None when none came in time; raises KeypadFault.
+
+        A keypad that failed is read on: it opens itself again, with waits that grow, until it works.
+        """
 
     def follow(self, step: Step) -> None:
         """Take note of where the session stands; called from another thread, at each new step."""
@@ -29,8 +36,10 @@ class Keypad(Protocol):
 
 
 BACKENDS: Final[Mapping[str, str]] = {
+    "gpio_matrix": "kiosk_agent.keypad.gpio_matrix:GpioMatrixBackend",
     "scripted": "kiosk_agent.keypad.scripted:ScriptedBackend",
     "terminal": "kiosk_agent.keypad.terminal:TerminalBackend",
+    "usb": "kiosk_agent.keypad.usb:UsbBackend",
 }
 
 

@@ -58,6 +58,7 @@ class ScriptedBackend:
         Key.CANCEL: "Esc",
         Key.MORE: "Tab",
     }
+    state: Final = ""
 
     def __init__(self, settings: ScriptedKeypad, *, is_production: bool = False) -> None:
         # The settings refuse a script in production, and a script has no key that could end the agent.

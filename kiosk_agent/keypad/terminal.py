@@ -57,6 +57,7 @@ class TerminalBackend:
         Key.CANCEL: "Esc",
         Key.MORE: "Tab",
     }
+    state: Final = ""
 
     def __init__(self, settings: TerminalKeypad, descriptor: int | None = None, *, is_production: bool = True) -> None:
         try:

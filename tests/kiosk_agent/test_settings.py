@@ -87,7 +87,7 @@ REFUSED = [
     ("capture", {"enrol_frames": 2}, "greater than or equal to 3"),
     ("capture", {"enrol_frames": 9}, "less than or equal to 8"),
     ("capture", {"quality": 101}, "less than or equal to 100"),
-    ("keypad.kind", "usb", "'scripted', 'terminal'"),
+    ("keypad.kind", "wii", "'gpio_matrix', 'scripted', 'terminal', 'usb'"),
     ("door", {"kind": "none"}, "'log'"),
     ("kiosk_id", "Front Door", "pattern"),
     ("mac_override", "01:00:5e:00:00:01", "multicast"),
