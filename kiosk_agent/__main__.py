@@ -21,6 +21,7 @@ _EXAMPLE = """examples:
   4auth-kiosk --settings kiosk.toml --once                   one login; exit 0 when granted, 1 when not
   4auth-kiosk --settings kiosk.toml --check-config           exit 78 and say what is wrong, or 0
   4auth-kiosk identity --json --settings kiosk.toml          what `4auth-provision kiosk add` asks for
+  4auth-kiosk hardware --check --settings kiosk.toml         try each part; exit 0 when all work, 1 when one does not
 
 exit codes:
   0   stopped by SIGTERM or SIGINT; with --once, the login was granted; else, what was asked for is done
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings(arguments.settings)
         if arguments.command == "identity":
             return _identity(settings, as_json=arguments.json)
+        if arguments.command == "hardware":
+            return _hardware(settings, arguments.picture, is_checked=arguments.check)
         if arguments.dump_config:
             print(settings.model_dump_json(indent=2))
             return 0
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--once", action="store_true", help="run one login and exit 0 when it was granted, else 1")
     mode.add_argument("--check-config", action="store_true", help="check settings, key and interface, then exit")
     mode.add_argument("--dump-config", action="store_true", help="print the settings in effect as JSON, then exit")
-    commands = parser.add_subparsers(dest="command", metavar="identity")
+    commands = parser.add_subparsers(dest="command", metavar="identity|hardware")
     identity = commands.add_parser(
         "identity",
         parents=[named],
@@ -90,6 +93,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: 4auth-kiosk identity --json --settings /etc/4auth/kiosk.toml",
     )
     identity.add_argument("--json", action="store_true", help="print one JSON object")
+    hardware = commands.add_parser(
+        "hardware",
+        parents=[named],
+        help="print each part with its settings in force, and try it",
+        description="Print each part of this kiosk with its settings in force. Stop the agent before --check.",
+        epilog="example: 4auth-kiosk hardware --check --picture /tmp/seen.jpg --settings /etc/4auth/kiosk.toml",
+    )
+    hardware.add_argument("--check", action="store_true", help="try each part; exit 1 where one does not work")
+    hardware.add_argument("--picture", type=Path, metavar="FILE", help="with --check, save a picture as JPEG")
     return parser
 
 
@@ -133,6 +145,12 @@ def _identity(settings: KioskSettings, *, as_json: bool) -> int:
     for fault in nic.faults:
         print(f"fault       {fault}")
     return 0
+
+
+def _hardware(settings: KioskSettings, picture: Path | None, *, is_checked: bool) -> int:
+    from kiosk_agent.hardware import Options, report
+
+    return 0 if report(settings, Options(picture), is_checked=is_checked) else 1
 
 
 def _run(settings: KioskSettings, *, once: bool) -> int:
