@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from kiosk_agent.errors import KioskAgentError, StartRefused
 from kiosk_agent.settings import KioskSettings, load_settings
@@ -22,6 +23,7 @@ _EXAMPLE = """examples:
   4auth-kiosk --settings kiosk.toml --check-config           exit 78 and say what is wrong, or 0
   4auth-kiosk identity --json --settings kiosk.toml          what `4auth-provision kiosk add` asks for
   4auth-kiosk hardware --check --settings kiosk.toml         try each part; exit 0 when all work, 1 when one does not
+  4auth-kiosk door --off --settings kiosk.toml               the relay off, when no agent runs any more
 
 exit codes:
   0   stopped by SIGTERM or SIGINT; with --once, the login was granted; else, what was asked for is done
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _identity(settings, as_json=arguments.json)
         if arguments.command == "hardware":
             return _hardware(settings, arguments.picture, is_checked=arguments.check)
+        if arguments.command == "door":
+            return _door_off(settings)
         if arguments.dump_config:
             print(settings.model_dump_json(indent=2))
             return 0
@@ -84,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--once", action="store_true", help="run one login and exit 0 when it was granted, else 1")
     mode.add_argument("--check-config", action="store_true", help="check settings, key and interface, then exit")
     mode.add_argument("--dump-config", action="store_true", help="print the settings in effect as JSON, then exit")
-    commands = parser.add_subparsers(dest="command", metavar="identity|hardware")
+    commands = parser.add_subparsers(dest="command", metavar="identity|hardware|door")
     identity = commands.add_parser(
         "identity",
         parents=[named],
@@ -102,7 +106,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     hardware.add_argument("--check", action="store_true", help="try each part; exit 1 where one does not work")
     hardware.add_argument("--picture", type=Path, metavar="FILE", help="with --check, save a picture as JPEG")
+    _add_door(commands, named)
     return parser
+
+
+def _add_door(commands: Any, named: argparse.ArgumentParser) -> None:
+    door = commands.add_parser(
+        "door",
+        parents=[named],
+        help="turn the door's relay off, when no agent runs any more",
+        description="Turn the door's relay off: for systemd, after the agent and its guard were killed.",
+        epilog="example, in the agent's unit: ExecStopPost=4auth-kiosk door --off",
+    )
+    door.add_argument("--off", action="store_true", required=True, help="the only thing that there is to do")
+
+
+def _door_off(settings: KioskSettings) -> int:
+    from kiosk_agent.door.off import turn_off
+
+    print(f"door.kind = {settings.door.kind!r}: {turn_off(settings.door)}")
+    return 0
 
 
 def _check(settings: KioskSettings, path: Path) -> int:

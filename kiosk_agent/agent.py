@@ -6,6 +6,7 @@ inbox, so that a person can cancel while the server thinks, and no driver can st
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from threading import Event as Flag
 from threading import Thread
 
@@ -15,9 +16,22 @@ from auth_contract.actions import Action
 from kiosk_agent.bootstrap import Services
 from kiosk_agent.deadlines import Deadlines
 from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
-from kiosk_agent.errands import ErrandThread
-from kiosk_agent.errors import KioskAgentError
-from kiosk_agent.events import Begun, Changed, Concealed, Ending, Event, Granted, Outcome, ServiceDown, Step, TimedOut
+from kiosk_agent.errands import ErrandThread, place
+from kiosk_agent.errors import DoorFault, KioskAgentError
+from kiosk_agent.events import (
+    Begun,
+    Changed,
+    Concealed,
+    DoorFailed,
+    Ending,
+    Event,
+    Granted,
+    Outcome,
+    ServiceDown,
+    Step,
+    TimedOut,
+    VerifiedAssertion,
+)
 from kiosk_agent.health import HealthServer
 from kiosk_agent.inbox import Inbox, ThreadInbox
 from kiosk_agent.keys import KEY_WAIT_S, KeyReader
@@ -26,15 +40,22 @@ from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
 
 _TICK_S = 1.0
+_ONE_DOOR_S, _LAST_DOOR_S = 60.0, 5.0
+"""For the door of one login, and for one that is being opened when the agent is told to end."""
+
+
+Start = Callable[[Callable[[], None]], None]
+"""Runs something, perhaps in another thread."""
 
 
 class Agent:
-    """Runs sessions one after another. `start_errand` runs what takes time, elsewhere."""
+    """Runs sessions one after another. `start_errand` and `start_door` run what takes time, elsewhere."""
 
-    def __init__(self, services: Services, inbox: Inbox, start_errand: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, services: Services, inbox: Inbox, start_errand: Start, start_door: Start | None = None) -> None:
         self._services = services
         self._inbox = inbox
         self._start_errand = start_errand
+        self._start_door = start_door or _at_once
         self._session = Session()
         self._deadlines = Deadlines(services.settings.session)
         self._outcome: Outcome | None = None
@@ -107,11 +128,24 @@ class Agent:
             errand = effect
             self._start_errand(lambda: self._inbox.put(self._run(errand)))
         elif isinstance(effect, OpenDoor):
-            self._services.door.open_for(effect.assertion)
+            self._start_door(partial(self._let_in, effect.assertion, self._session.ticket))
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
             _log().info("session_ended", action=effect.outcome.action.value, ending=effect.outcome.ending.value)
+
+    def _let_in(self, assertion: VerifiedAssertion, ticket: int) -> None:
+        """In the door's thread: open it, and tell where it did not."""
+        health = self._services.health
+        try:
+            self._services.door.open_for(assertion)
+        except Exception as error:  # whatever it is, the person must not be left pulling at the door
+            said = str(error) if isinstance(error, DoorFault) else f"the door broke: {type(error).__name__}"
+            health.door_fault = said
+            _log().error("door_fault", error=said, at=place(error), jti=assertion.jti)
+            self._inbox.put(DoorFailed(ticket))
+        else:
+            health.door_fault = None
 
     def _run(self, errand: OpenAttempt | Capture | Submit) -> Event | None:
         """In the errands' thread: what came of it; a session that has moved on lets go of the camera at once."""
@@ -146,8 +180,9 @@ class Running:
         self._services = services
         self._inbox = ThreadInbox()
         self._errands = ErrandThread()
+        self._doors = ErrandThread("door")
         self._stopped = Flag()
-        self.agent = Agent(services, self._inbox, self._errands.start)
+        self.agent = Agent(services, self._inbox, self._errands.start, self._doors.start)
 
     def run(self, *, once: bool = False) -> Outcome | None:
         """Start the threads, run the agent, and end both; see `Agent.run`."""
@@ -168,6 +203,9 @@ class Running:
         finally:
             self._stopped.set()
             self._errands.close(settings.server.read_timeout_s)
+            self._doors.close(_ONE_DOOR_S if once else _LAST_DOOR_S)
+            if once:
+                self._services.door.settle()
             threads[0].join(2 * KEY_WAIT_S)
             if health is not None:
                 health.stop()
@@ -176,6 +214,10 @@ class Running:
 def _log() -> structlog.stdlib.BoundLogger:
     logger: structlog.stdlib.BoundLogger = structlog.get_logger("kiosk_agent.agent")
     return logger
+
+
+def _at_once(job: Callable[[], None]) -> None:
+    job()
 
 
 NO_OUTCOME = Outcome(Ending.CANCELLED, "The agent was stopped.")

@@ -102,6 +102,11 @@ def grant(session: Session, event: Granted) -> Next:
     return replace(anew(session, Step.GRANTED), outcome=shown), (OpenDoor(event.assertion), Report(outcome))
 
 
+def door_failed(session: Session, _event: Event) -> Next:
+    """Whoever stands there must know that pulling is no use."""
+    return replace(session, problem="The door did not open. Please tell somebody who works here"), ()
+
+
 def change(session: Session, event: Changed) -> Next:
     """Something else is granted: done, waiting, or a new secret to be confirmed."""
     if session.sends is Action.LOGIN:

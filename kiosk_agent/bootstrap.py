@@ -73,7 +73,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         opened.callback(beats.close)
         camera = open_camera(settings.camera, needs)
         opened.callback(camera.close)
-        door = open_door(settings.door)
+        door = open_door(settings.door, settings.kiosk_id)
         opened.callback(door.close)
         screen = open_screen(settings.screen)
         opened.callback(screen.close)

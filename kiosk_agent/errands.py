@@ -213,9 +213,9 @@ def unavailable_message(error: Exception) -> str:
 class ErrandThread:
     """Runs errands one after another in a daemon thread, so that the loop never waits for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "errands") -> None:
         self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name="errands", daemon=True)
+        self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def start(self, errand: Callable[[], None]) -> None:

@@ -15,7 +15,8 @@ KioskAgentError
 ├── CameraFault                  a camera gives no picture; carries the device and what to do
 ├── PicturesUnfit                no picture of a person can be judged; carries the hint
 ├── NobodyWaits                  the person for whom pictures were taken has left
-└── KeypadFault                  a keypad cannot be read
+├── KeypadFault                  a keypad cannot be read
+└── DoorFault                    a door did not open for somebody who may come in
 """
 
 from auth_contract.actions import CaptureHint
@@ -106,3 +107,7 @@ class NobodyWaits(KioskAgentError):
 
 class KeypadFault(KioskAgentError):
     """A keypad cannot be read."""
+
+
+class DoorFault(KioskAgentError):
+    """A door did not open, or nobody knows whether it did; the message names nobody and no secret."""

@@ -205,6 +205,13 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorFailed:
+    """The login is granted, and the door did not open."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """The server granted an action that is no login: it is done, or `waits` says for what, or a first code is next."""
 
@@ -255,6 +262,7 @@ Event = (
     | Unfit
     | CameraFailed
     | Granted
+    | DoorFailed
     | Changed
     | Turned
     | ServiceDown

@@ -182,7 +182,7 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
         e.MoreTime: entering.extend,
         e.ServiceDown: _break_off,  # -> OUT_OF_SERVICE where the keypad is gone
     },
-    Step.GRANTED: _RESULT,
+    Step.GRANTED: _RESULT | {e.DoorFailed: answering.door_failed},
     Step.DONE: _RESULT,
     Step.WAITING: _RESULT,
     Step.DENIED: _RESULT,

@@ -9,12 +9,16 @@ from kiosk_agent.settings import LogDoor
 class LogBackend:
     """Logs whom it would let in, and never the assertion itself."""
 
-    def __init__(self, settings: LogDoor) -> None:
+    def __init__(self, settings: LogDoor, *, kiosk_id: str = "") -> None:
+        del settings, kiosk_id
         self._log = structlog.get_logger("kiosk_agent.door")
 
     def open_for(self, assertion: VerifiedAssertion) -> None:
         """Log the name and the assertion's id, by which the audit log finds the login."""
         self._log.info("door_opened", username=assertion.username, jti=assertion.jti)
+
+    def settle(self) -> None:
+        """Nothing moves."""
 
     def close(self) -> None:
         """Nothing to let go of."""

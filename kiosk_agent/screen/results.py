@@ -16,7 +16,7 @@ from kiosk_agent.standing import Session
 def outcome_view(session: Session, outcome: Outcome, frame: Frame) -> View:
     """Return what to show of a session that has an outcome."""
     if session.step is Step.GRANTED:
-        return _granted(outcome, frame)
+        return _granted(session, outcome, frame)
     if session.step is Step.DONE:
         return _done(outcome, frame)
     if session.step is Step.WAITING and outcome.waits is not None:
@@ -28,8 +28,11 @@ def outcome_view(session: Session, outcome: Outcome, frame: Frame) -> View:
     return _refused(session, outcome, frame)
 
 
-def _granted(outcome: Outcome, frame: Frame) -> View:
+def _granted(session: Session, outcome: Outcome, frame: Frame) -> View:
     title = frame.say("Welcome, {name}", name=neutral(outcome.username))
+    if session.problem:  # the door's: it did not open
+        said, problem = neutral(frame.say(outcome.message)), frame.say(session.problem)
+        return View(title, (said,), "bad", problem=problem, keys=frame.keys(words.DONE_KEYS))
     lines = [neutral(frame.say(outcome.message)), frame.say("The door is open.")]
     if frame.now is not None:
         lines.append(frame.say("It is {time}.", time=f"{frame.local(frame.now):%H:%M}"))

@@ -17,6 +17,7 @@ from auth_contract.paths import SUBMISSION
 from kiosk_agent.agent import Agent
 from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
+from kiosk_agent.errors import DoorFault
 from kiosk_agent.events import Begun, Cancelled, Ending, Entered, Entries, Erased, ServiceDown, ServiceUp, Step, Typed
 from tests.kiosk_agent.people import Person
 
@@ -853,3 +854,44 @@ def test_a_clock_that_drifts_is_a_fault_before_logins_fail(site, server, clock) 
     kiosk.services.heartbeat.beat()
     assert kiosk.services.health.faults == {"clock": "clock is -90 s off the server's"}
     kiosk.services.close()
+
+
+class JammedDoor(Door):
+    """Does not open, for one reason or another."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def open_for(self, assertion) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (DoorFault("the relay has no guard"), "the relay has no guard"),
+        (ZeroDivisionError("alice"), "the door broke: ZeroDivisionError"),
+    ],
+)
+def test_a_door_that_does_not_open_is_told_to_the_person_and_the_site(error, told, site) -> None:
+    kiosk = site()
+    kiosk.services = replace(kiosk.services, door=JammedDoor(error))
+    kiosk.agent = Agent(kiosk.services, kiosk.inbox, kiosk._start)
+    kiosk.agent.handle(Begun(Action.LOGIN))
+    while kiosk.agent.session.step is not Step.GRANTED or not kiosk.agent.session.problem:
+        kiosk.agent.turn()
+    kiosk.agent.turn()
+    assert kiosk.screen.problems[-1] == "The door did not open. Please tell somebody who works here"
+    assert "The door is open." not in kiosk.screen.everything.rpartition("did not open")[2]
+    assert kiosk.services.health.faults["door"] == told
+    while kiosk.agent.session.step is not Step.ATTRACT:
+        kiosk.agent.turn()
+    kiosk.services.close()
+
+
+def test_a_door_that_opens_again_is_no_fault_any_more(site) -> None:
+    kiosk = site()
+    kiosk.services.health.door_fault = "the relay has no guard"
+    assert kiosk.once().ending is Ending.GRANTED
+    assert kiosk.services.health.door_fault is None

@@ -183,7 +183,7 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         MORE,
         *BROKEN_OFF,
     ],
-    Step.GRANTED: RESULT,
+    Step.GRANTED: [*RESULT, (e.DoorFailed(7), None)],
     Step.DONE: RESULT,
     Step.WAITING: RESULT,
     Step.DENIED: RESULT,
