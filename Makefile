@@ -64,6 +64,10 @@ nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions
 	@FOURAUTH_NIGHTLY=1 FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
 		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py tests/auth_server/face/test_every_sequence.py
 
+.PHONY: hardware-qemu
+hardware-qemu: $(READY) ## The kiosk's drivers on devices that a stock Debian kernel pretends, in QEMU
+	@scripts/hardware/qemu.sh
+
 .PHONY: demo
 demo: $(READY) $(MODELS_READY) ## A throw-away site: one login granted, then one refusal for each way to fail
 	@$(BIN)/python -m demo
