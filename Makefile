@@ -93,6 +93,10 @@ lock: $(READY) ## Write requirements/*.txt anew (UPGRADE=1 takes newer releases)
 check-wheels: $(READY) ## Ask whether each locked release has wheels for x86-64 and aarch64
 	@scripts/check_wheels.sh
 
+.PHONY: catalogues
+catalogues: $(READY) ## Bring the kiosk's languages up to date; names what has no translation
+	@$(BIN)/python -m scripts.catalogues
+
 .PHONY: licences
 licences: $(READY) ## Write docs/licences.md anew from what is installed
 	@$(BIN)/python scripts/licences.py docs/licences.md

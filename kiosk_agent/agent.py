@@ -35,6 +35,7 @@ from kiosk_agent.events import (
 from kiosk_agent.health import HealthServer
 from kiosk_agent.inbox import Inbox, ThreadInbox
 from kiosk_agent.keys import KEY_WAIT_S, KeyReader
+from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
@@ -61,7 +62,7 @@ class Agent:
         self._outcome: Outcome | None = None
         self._is_stopping = False
         self._fault: KioskAgentError | None = None
-        self._notice = "Development mode: not for real doors" if services.settings.unsafe_variants else ""
+        self._notice = words.DEVELOPMENT if services.settings.unsafe_variants else ""
 
     @property
     def session(self) -> Session:
@@ -157,7 +158,9 @@ class Agent:
 
     def _show(self) -> None:
         now = self._services.around.monotonic()
-        self._services.screen.show(view(self._session, self._deadlines.left_s(now), self._frame(now)))
+        shown = view(self._session, self._deadlines.left_s(now), self._frame(now))
+        self._services.screen.show(shown)
+        self._services.speech.follow(shown)
 
     def _frame(self, now: float) -> Frame:
         settings = self._services.settings

@@ -29,11 +29,15 @@ from kiosk_agent.events import (
     Unfit,
 )
 from kiosk_agent.flows import FIELDS, FLOWS, ISSUES_SECRET, PICTURES, RETURNS
-from kiosk_agent.phrases import Phrase
+from kiosk_agent.phrases import Counted, Phrase
 from kiosk_agent.standing import Next, Session, anew, end, sentence
 
 CAPTURES_MAX: Final = 3
 """Rounds of pictures in one session; after the last the session ends."""
+
+_WRONG_CODE: Final = Counted(
+    "That was not the code. {count} try is left", "That was not the code. {count} tries are left"
+)
 
 
 def capture(session: Session, event: AttemptOpened) -> Next:
@@ -144,8 +148,7 @@ def _confirm_problem(session: Session, event: Turned) -> str:
         return Phrase("{message} Please type the code once more", message=event.message)
     left = CONFIRM_TRIES - session.tries
     if event.ending is Ending.DENIED and left > 0:
-        one, many = "That was not the code. {count} try is left", "That was not the code. {count} tries are left"
-        return Phrase(one, many, count=left)
+        return _WRONG_CODE.of(left)
     return ""
 
 
@@ -158,7 +161,7 @@ def _turn_malformed(session: Session, event: Turned) -> Next:
     if event.member == "action":
         rule = "This is switched off at this site"
     if step is None:
-        return end(session, Step.DENIED, Outcome(event.ending, f"{rule}."))
+        return end(session, Step.DENIED, Outcome(event.ending, Phrase("{message}.", message=rule)))
     return _return(session, step, rule), ()
 
 

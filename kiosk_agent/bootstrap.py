@@ -22,6 +22,7 @@ from kiosk_agent.keypad import Keypad, open_keypad
 from kiosk_agent.languages import Speakers
 from kiosk_agent.screen import Screen, open_screen
 from kiosk_agent.settings import KioskSettings
+from kiosk_agent.speech import Speech, open_speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Services:
     keypad: Keypad
     screen: Screen
     door: Door
+    speech: Speech
     speakers: Speakers
     around: Surroundings
     close: Callable[[], None]
@@ -77,6 +79,8 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         opened.callback(door.close)
         screen = open_screen(settings.screen)
         opened.callback(screen.close)
+        speech = open_speech(settings.speech)
+        opened.callback(speech.close)
         keypad = open_keypad(settings.keypad, is_production=settings.environment == "production")
         opened.callback(keypad.close)
         verifier = AssertionVerifier(client.jwks, site=settings.site, kiosk_id=settings.kiosk_id)
@@ -90,6 +94,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
             keypad=keypad,
             screen=screen,
             door=door,
+            speech=speech,
             speakers=Speakers(),
             around=around,
             close=opened.pop_all().close,

@@ -48,6 +48,7 @@ from kiosk_agent.guide import Guide
 from kiosk_agent.health import Health
 from kiosk_agent.hints import HINTS
 from kiosk_agent.identity import Identity
+from kiosk_agent.phrases import Phrase
 from kiosk_agent.settings import CaptureSettings
 
 UNREACHABLE: Final = "The login service cannot be reached."
@@ -117,7 +118,7 @@ class Errands:
             return CameraFailed(errand.ticket)
         except PicturesUnfit as error:
             _log().warning("pictures_unfit", hint=error.hint)
-            taken = Unfit(errand.ticket, error.hint, f"{HINTS[error.hint]}.")
+            taken = Unfit(errand.ticket, error.hint, Phrase("{message}.", message=HINTS[error.hint]))
         self.health.camera_fault = None
         return taken
 

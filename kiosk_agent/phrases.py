@@ -5,9 +5,12 @@ of; a catalogue translates the template, not the result. Whatever handles it as 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from gettext import NullTranslations
 from typing import Final
+
+from kiosk_agent.heard import recognise
 
 
 class Language(StrEnum):
@@ -41,6 +44,11 @@ _OWN_NAMES: Final[Mapping[Language, str]] = {
 }
 
 
+_FIRST_STRONG: Final = "\u2068"
+_END: Final = "\u2069"
+"""What is between these has the direction of its own first letter (UAX 9, 2.4.2)."""
+
+
 class Phrase(str):
     """A template filled with values: "Press 1 to {last}". With `many` there is a form for each `count`."""
 
@@ -56,6 +64,18 @@ class Phrase(str):
         return made
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A sentence on a number of things, `count` in both of its forms: for one, and for any other number."""
+
+    one: str
+    many: str
+
+    def of(self, count: int) -> Phrase:
+        """Return the phrase for so many."""
+        return Phrase(self.one, self.many, count=count)
+
+
 class Speaker:
     """Says phrases in one language, by a gettext catalogue; what the catalogue lacks is said in English."""
 
@@ -68,10 +88,18 @@ class Speaker:
         if not text:
             return text
         if not isinstance(text, Phrase):
-            return self._catalogue.gettext(text)
+            found = recognise(text)
+            if found is None:
+                return self._catalogue.gettext(text)
+            text = Phrase(found[0], **found[1])
+        values = {name: self._shown(name, value) for name, value in text.values.items()}
         if text.many:
             count = int(str(text.values["count"]))
-            return self._catalogue.ngettext(text.template, text.many, count).format(**text.values)
-        # A value called message is a sentence of its own.
-        values = {name: self.say(str(one)) if name == "message" else one for name, one in text.values.items()}
+            return self._catalogue.ngettext(text.template, text.many, count).format(**values)
         return self._catalogue.gettext(text.template).format(**values)
+
+    def _shown(self, name: str, value: object) -> object:
+        if name == "message" and isinstance(value, str):  # a sentence of its own
+            return self.say(value)
+        # Without its own direction a Latin name or a date would mix its parts with the Arabic around it.
+        return f"{_FIRST_STRONG}{value}{_END}" if self.language.is_rtl and isinstance(value, str) and value else value

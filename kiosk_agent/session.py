@@ -24,6 +24,7 @@ from kiosk_agent.standing import Next, Session, end, rest
 __all__ = ["CAPTURES_MAX", "TABLE", "Session", "advance"]
 
 _LONG: Final = "That took too long."
+_LONG_AGAIN: Final = "That took too long. Please start again."
 
 
 def advance(session: Session, event: Event) -> Next:
@@ -75,7 +76,7 @@ def _ignore_key(session: Session, _event: Event) -> Next:
 
 
 def _give_up(session: Session, _event: Event) -> Next:
-    return end(session, Step.DENIED, Outcome(Ending.TIMED_OUT, f"{_LONG} Please start again."))
+    return end(session, Step.DENIED, Outcome(Ending.TIMED_OUT, _LONG_AGAIN))
 
 
 def _give_up_checking(session: Session, event: Event) -> Next:

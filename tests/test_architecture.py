@@ -32,6 +32,10 @@ PURE = (
     "kiosk_agent/flows.py",
     "kiosk_agent/screen/view.py",
     "kiosk_agent/screen/words.py",
+    "kiosk_agent/screen/columns.py",
+    "kiosk_agent/heard.py",
+    "kiosk_agent/phrases.py",
+    "kiosk_agent/speech/prompt.py",
 )
 MAX_LINES = 300
 

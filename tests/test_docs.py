@@ -201,7 +201,7 @@ def test_the_kiosk_settings_to_start_from_show_every_setting_with_its_default() 
     assert set(written) == set(KioskSettings.model_fields) - development_only
     assert "\n# models = " in KIOSK_TOML.read_text(encoding="utf-8"), "TOML has no word for none"
     in_effect["capture"].pop("models")
-    for name in ("server", "session", "capture", "camera", "keypad", "screen", "door", "health"):
+    for name in ("server", "session", "capture", "camera", "keypad", "screen", "door", "speech", "health"):
         assert set(written[name]) == set(in_effect[name]), name
     for name in ("server", "session", "capture", "camera"):
         for key, field in type(getattr(settings, name)).model_fields.items():

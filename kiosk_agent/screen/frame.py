@@ -9,6 +9,7 @@ from auth_contract.actions import Movement
 from kiosk_agent.events import Key, Step
 from kiosk_agent.phrases import Language, Phrase, Speaker
 from kiosk_agent.screen import words
+from kiosk_agent.screen.neutral import neutral
 
 Tone = Literal["plain", "good", "bad", "busy"]
 Oval = Literal["", "seek", "good"]
@@ -81,7 +82,16 @@ class Frame:
             text = Phrase(text, "", **{**names, **values})
         return self.speaker.say(text)
 
+    def hear(self, text: str) -> str:
+        """Return a sentence from elsewhere in the language of the screen, with nothing in it that steers a display."""
+        if not isinstance(text, Phrase):
+            return self.speaker.say(neutral(text))
+        safe = {name: neutral(value) if isinstance(value, str) else value for name, value in text.values.items()}
+        return self.speaker.say(Phrase(text.template, text.many, **safe))
+
     def keys(self, keys: words.Keys) -> tuple[tuple[str, str], ...]:
         """Return labels and what they do, of those keys that there are."""
         named = [(self.labels.get(key, "") if isinstance(key, Key) else key, what) for key, what in keys]
-        return tuple((self.say(label), self.say(what)) for label, what in named if label)
+        # What is printed on a key is the same in every language.
+        shown = ((self.say(label) if isinstance(label, Phrase) else label, what) for label, what in named if label)
+        return tuple((label, self.say(what)) for label, what in shown)

@@ -31,9 +31,9 @@ def outcome_view(session: Session, outcome: Outcome, frame: Frame) -> View:
 def _granted(session: Session, outcome: Outcome, frame: Frame) -> View:
     title = frame.say("Welcome, {name}", name=neutral(outcome.username))
     if session.problem:  # the door's: it did not open
-        said, problem = neutral(frame.say(outcome.message)), frame.say(session.problem)
-        return View(title, (said,), "bad", problem=problem, keys=frame.keys(words.DONE_KEYS))
-    lines = [neutral(frame.say(outcome.message)), frame.say("The door is open.")]
+        problem = frame.hear(session.problem)
+        return View(title, (frame.hear(outcome.message),), "bad", problem=problem, keys=frame.keys(words.DONE_KEYS))
+    lines = [frame.hear(outcome.message), frame.say("The door is open.")]
     if frame.now is not None:
         lines.append(frame.say("It is {time}.", time=f"{frame.local(frame.now):%H:%M}"))
     return View(title, tuple(lines), "good", keys=frame.keys(words.DONE_KEYS))
@@ -41,7 +41,7 @@ def _granted(session: Session, outcome: Outcome, frame: Frame) -> View:
 
 def _done(outcome: Outcome, frame: Frame) -> View:
     said = words.DONE[outcome.action]
-    lines = (neutral(frame.say(outcome.message)), *(frame.say(line) for line in said.lines))
+    lines = (frame.hear(outcome.message), *(frame.say(line) for line in said.lines))
     return View(frame.say(said.title), lines, "good", keys=frame.keys(said.keys), subject=_subject(outcome, frame))
 
 
@@ -53,20 +53,19 @@ def _waiting_view(outcome: Outcome, waits: Waits, frame: Frame) -> View:
 
 def _out_of_service(outcome: Outcome, frame: Frame) -> View:
     said = words.CAUSES[outcome.cause] if outcome.cause is not None else outcome.message
-    lines = (neutral(frame.say(said)), frame.say("This kiosk comes back by itself."))
+    lines = (frame.hear(said), frame.say("This kiosk comes back by itself."))
     return View(frame.say("Out of service"), lines, "bad", contact=neutral(frame.contact))
 
 
 def _once_more(session: Session, outcome: Outcome, frame: Frame) -> View:
-    many = "New pictures follow; {count} tries are left."
-    again = Phrase("New pictures follow; {count} try is left.", many, count=CAPTURES_MAX - session.captures)
-    lines = (neutral(frame.say(outcome.message)), frame.say(again))
+    again = words.MORE_PICTURES.of(CAPTURES_MAX - session.captures)
+    lines = (frame.hear(outcome.message), frame.say(again))
     subject = frame.say(words.SUBJECTS.get(session.action, ""))
     return View(frame.say("Once more, please"), lines, "busy", keys=frame.keys(words.RETAKE_KEYS), subject=subject)
 
 
 def _refused(session: Session, outcome: Outcome, frame: Frame) -> View:
-    lines = (neutral(frame.say(outcome.message)), frame.say(_advice(session.step, outcome, frame.since_s)))
+    lines = (frame.hear(outcome.message), frame.say(_advice(session.step, outcome, frame.since_s)))
     keys = words.AGAIN_KEYS if session.step is Step.TIMED_OUT else (*words.DONE_KEYS, *words.MORE_KEYS)
     title, subject = frame.say(_refusal_title(session.step, outcome)), _subject(outcome, frame)
     return View(title, lines, "bad", keys=frame.keys(keys), subject=subject)
@@ -124,5 +123,5 @@ def _wait(retry_after_s: int | None, since_s: float) -> str:
     if left_s <= 0:
         return "You can try again now."
     if left_s < 120:
-        return Phrase("Try again in {count} second.", "Try again in {count} seconds.", count=left_s)
-    return Phrase("Try again in {count} minute.", "Try again in {count} minutes.", count=ceil(left_s / 60))
+        return words.WAIT_SECONDS.of(left_s)
+    return words.WAIT_MINUTES.of(ceil(left_s / 60))

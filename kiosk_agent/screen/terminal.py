@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import zip_longest
-from textwrap import wrap
 from typing import Final, TextIO
 
+from kiosk_agent.languages import Speakers
+from kiosk_agent.phrases import Phrase
+from kiosk_agent.screen.columns import width_of, wrap
 from kiosk_agent.screen.frame import View
 from kiosk_agent.screen.qr import INK, qr_lines, smallest
 from kiosk_agent.settings import TerminalScreen
@@ -33,6 +35,7 @@ _LIGHT_ON_DARK: Final = "\x1b[37;97;40m"
 
 _RESET: Final = "\x1b[0m"
 _USUAL_SIZE: Final = (80, 24)
+_SPEAKERS: Final = Speakers()
 
 Size = Callable[[], tuple[int, int]]
 """Gives columns and rows."""
@@ -116,18 +119,20 @@ def _page(view: View, size: tuple[int, int]) -> str:
     width = min(_WIDTH, size[0])
     rule = "-" * width
     head = f"4Auth   {view.subject}" if view.subject else "4Auth"
-    rows = [f"{head}{_left(view):>{width - len(head)}}", rule, "", _title(view, "  "), ""]
+    left = _left(view)
+    gap = " " * (width - width_of(head) - width_of(left))
+    rows = [f"{head}{gap}{left}", rule, "", _title(view, "  "), ""]
     for line in (*view.lines, *_numbered(view), *_missing_code(view, size)):
-        rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
+        rows += wrap(line, width, "  ", "  ")
     if view.secret:
         rows += ["", *(f"  {line}" for line in _spelt(view.secret))]
     if view.entry is not None:
         rows += ["", _entry(view)]
     if view.problem:
-        rows += ["", *wrap(view.problem, width, initial_indent="  ! ", subsequent_indent="    ")]
+        rows += ["", *wrap(view.problem, width, "  ! ", "    ")]
     rows += ["", rule]
     for line in (_keys(view), _contact(view), view.notice):
-        rows += wrap(line, width, initial_indent="  ", subsequent_indent="  ")
+        rows += wrap(line, width, "  ", "  ")
     if len(rows) >= size[1]:  # rather close together than scrolled away
         rows = [row for row in rows if row]
     return "\n".join(rows) + "\n"
@@ -165,7 +170,12 @@ def _title(view: View, indent: str = "") -> str:
 
 
 def _left(view: View) -> str:
-    return "" if view.seconds_left is None else f"{view.seconds_left} s left"
+    return "" if view.seconds_left is None else _said(view, Phrase("{seconds} s left", seconds=view.seconds_left))
+
+
+def _said(view: View, text: str) -> str:
+    """What the terminal itself has to say, in the language of the view."""
+    return _SPEAKERS.of(view.language).say(text)
 
 
 def _entry(view: View) -> str:
@@ -197,21 +207,22 @@ def _missing_code(view: View, size: tuple[int, int]) -> list[str]:
     if not view.uri:
         return []
     columns, rows = smallest(view.uri)
-    needed = f"{columns + 2 + _BESIDE_MIN} columns and {rows} rows"
-    return [
-        f"The QR code needs {needed}; this terminal has {size[0]} and {size[1]}, or cannot draw it. "
-        "Make its window larger or its letters smaller, or press S for the secret in letters."
-    ]
+    needed = columns + 2 + _BESIDE_MIN
+    return [_said(view, Phrase(_TOO_SMALL, columns=needed, rows=rows, width=size[0], height=size[1]))]
 
 
 def _line(view: View) -> str:
     """One line for each thing said; nothing for each key or second, so that a log stays short."""
     mark = {"plain": " ", "good": "+", "bad": "!", "busy": "."}[view.tone]
-    lines = (*view.lines, *_numbered(view), _contact(view), *((_NO_TERMINAL,) if view.uri else ()))
+    lines = (*view.lines, *_numbered(view), _contact(view), *((_said(view, _NO_TERMINAL),) if view.uri else ()))
     said = [f"[{mark}] {view.title}: {' '.join(line for line in lines if line)}"]
     if view.problem:
         said.append(f"    {view.problem}")
     return "\n".join(said) + "\n"
 
 
+_TOO_SMALL: Final = (
+    "The QR code needs {columns} columns and {rows} rows; this terminal has {width} and {height}, or cannot draw it. "
+    "Make its window larger or its letters smaller, or press S for the secret in letters."
+)
 _NO_TERMINAL: Final = "The QR code and its secret are shown on a terminal only, and this is none."

@@ -55,7 +55,7 @@ def _step_view(session: Session, frame: Frame) -> View:
         lines=tuple(frame.say(line, name=neutral(session.entries.name)) for line in said.lines),
         tone="busy" if session.step in _BUSY else "plain",
         entry=_entry(session, frame),
-        problem=neutral(frame.say(session.problem)),
+        problem=frame.hear(session.problem),
         keys=frame.keys(_menu_keys(len(options)) if options else said.keys),
         subject=frame.say(words.SUBJECTS.get(session.action, "")),
         aside=_aside(session, frame),
@@ -68,8 +68,8 @@ def _step_view(session: Session, frame: Frame) -> View:
 
 
 def _menu_keys(count: int) -> words.Keys:
-    choices = Phrase("{first} to {last}", first=1, last=count)
-    return ((choices, "choose"), (Key.ENTER, "1"), (Key.CANCEL, "back"), (Key.MORE, "more time"))
+    choices = Phrase(words.CHOICES, first=1, last=count)
+    return ((choices, words.CHOOSE), (Key.ENTER, "1"), (Key.CANCEL, words.BACK), *words.MORE_KEYS)
 
 
 def _option(option: Option, frame: Frame) -> str:
@@ -88,7 +88,7 @@ def _capture_view(session: Session, frame: Frame) -> View:
     movement: Movement | None = None
     progress: tuple[int, int] | None = None
     if movements and session.part == 0:
-        said, more = words.STEPS[Step.FACE], words.movements_follow(count)
+        said, more = words.STEPS[Step.FACE], words.MOVEMENTS_FOLLOW.of(count)
     elif movements and session.part <= count:
         movement, progress = movements[session.part - 1], (session.part, count)
         said = words.MOVEMENTS[movement]
@@ -126,7 +126,7 @@ def _aside(session: Session, frame: Frame) -> str:
     if session.step is not Step.PERMISSION:
         return ""
     typed = sum(character not in "- " for character in session.entry)
-    shown = Phrase("{typed} of {ticket} or {secret}", typed=typed, ticket=TICKET_CHARS, secret=ADMIN_SECRET_CHARS)
+    shown = Phrase(words.TYPED, typed=typed, ticket=TICKET_CHARS, secret=ADMIN_SECRET_CHARS)
     return frame.say(shown)
 
 

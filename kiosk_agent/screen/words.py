@@ -10,29 +10,35 @@ from typing import Final
 
 from auth_contract.actions import Action, Movement
 from kiosk_agent.events import Cause, Ending, Key, Step
-from kiosk_agent.phrases import Phrase
+from kiosk_agent.phrases import Counted
 
 Keys = tuple[tuple[Key | str, str], ...]
 """What keys do at a step: a key, or what is written on some, and a word or two."""
 
+MORE_TIME: Final = "more time"
 TYPING_KEYS: Final[Keys] = (
     (Key.ENTER, "next"),
     (Key.BACKSPACE, "correct"),
-    (Key.MORE, "more time"),
+    (Key.MORE, MORE_TIME),
     (Key.CANCEL, "cancel"),
 )
 START_KEYS: Final[Keys] = ((Key.ENTER, "menu"), (Key.CLEAR, "language"))
 DONE_KEYS: Final[Keys] = ((Key.ENTER, "done"),)
 AGAIN_KEYS: Final[Keys] = ((Key.ENTER, "start"),)
-MORE_KEYS: Final[Keys] = ((Key.MORE, "more time"),)
+MORE_KEYS: Final[Keys] = ((Key.MORE, MORE_TIME),)
 RETAKE_KEYS: Final[Keys] = ((Key.ENTER, "now"), (Key.CANCEL, "cancel"))
 LEAVING_KEYS: Final[Keys] = ((Key.CANCEL, "cancel"),)
 QR_KEYS: Final[Keys] = (
     (Key.ENTER, "send"),
     (Key.CLEAR, "secret as text"),
-    (Key.MORE, "more time"),
+    (Key.MORE, MORE_TIME),
     (Key.CANCEL, "cancel"),
 )
+CHOOSE: Final = "choose"
+CHOICES: Final = "{first} to {last}"
+BACK: Final = "back"
+TYPED: Final = "{typed} of {ticket} or {secret}"
+DEVELOPMENT: Final = "Development mode: not for real doors"
 STOP_TYPING: Final = "What you type now is ignored. Press {enter} to start again."
 _PERHAPS: Final = "It may have been done all the same"
 SHUT: Final = "The door stays shut: log in to open it."
@@ -79,7 +85,7 @@ OPTIONS: Final[Mapping[Action | Step, str]] = MappingProxyType(
 
 STEPS: Final[Mapping[Step, Words]] = MappingProxyType(
     {
-        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press {enter} for all else.",), START_KEYS),
+        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press {enter} for other services.",), START_KEYS),
         Step.LANGUAGE: Words("Your language", (), ()),
         Step.MENU: Words("What would you like to do?", (), ()),
         Step.RECOVERY: Words("What did you lose?", (), ()),
@@ -97,7 +103,7 @@ STEPS: Final[Mapping[Step, Words]] = MappingProxyType(
         Step.PASSWORD: Words("Your password", ("Hello {name}. Type your password, then press {enter}.",)),
         Step.NEW_PASSWORD: Words(
             "New password",
-            ("At least 8 characters, one of them a capital letter, a digit or a sign. Then press {enter}.",),
+            ("At least 8 characters, with a capital letter, a digit or a sign. Then press {enter}.",),
         ),
         Step.REPEAT: Words("New password, again", ("Type the same new password once more, then press {enter}.",)),
         Step.CODE: Words("Your code", ("Type the six digits that your authenticator app shows now.",)),
@@ -139,11 +145,14 @@ MOVEMENTS: Final[Mapping[Movement, Words]] = MappingProxyType(
 MOVEMENT_COUNT: Final = "Movement {number} of {count}."
 
 
-def movements_follow(count: int) -> Phrase:
-    """Return what is said of so many movements before the first."""
-    many = "Then {count} movements are asked for, one after the other."
-    return Phrase("Then {count} movement is asked for.", many, count=count)
-
+MOVEMENTS_FOLLOW: Final = Counted(
+    "Then {count} movement is asked for.", "Then {count} movements are asked for, one after the other."
+)
+MORE_PICTURES: Final = Counted(
+    "New pictures follow; {count} try is left.", "New pictures follow; {count} tries are left."
+)
+WAIT_SECONDS: Final = Counted("Try again in {count} second.", "Try again in {count} seconds.")
+WAIT_MINUTES: Final = Counted("Try again in {count} minute.", "Try again in {count} minutes.")
 
 LOOK_BACK: Final = Words("Look at the camera again", ("Hold still: these are the last pictures.",))
 
@@ -214,7 +223,7 @@ NEXT_STEP: Final[Mapping[Ending, str]] = MappingProxyType(
         Ending.START_AGAIN: "Nothing was decided. Please start again.",
         Ending.MALFORMED: "Please start again and check what you type.",
         Ending.UNAVAILABLE: "Nothing was decided. Please try again in a moment.",
-        Ending.UNCERTAIN: f"{_PERHAPS}: see what holds before you start again.",
+        Ending.UNCERTAIN: f"{_PERHAPS}: check before you start again.",
         Ending.NOT_PROVEN: "The door stays shut. Please tell the staff.",
         Ending.CAMERA_FAULT: "Use another kiosk, or ask the staff.",
         Ending.KEYPAD_FAULT: "Use another kiosk, or ask the staff.",

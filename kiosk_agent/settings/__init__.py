@@ -15,12 +15,15 @@ from kiosk_agent.settings.screens import AnyScreen, TerminalScreen
 from kiosk_agent.settings.section import Section
 from kiosk_agent.settings.server import HealthSettings, ServerSettings
 from kiosk_agent.settings.session import CaptureSettings, SessionSettings
+from kiosk_agent.settings.speech import AnySpeech, EspeakSpeech, NoSpeech
 
 __all__ = [
     "CaptureSettings",
+    "EspeakSpeech",
     "HealthSettings",
     "KioskSettings",
     "LogDoor",
+    "NoSpeech",
     "OpencvCamera",
     "ReplayCamera",
     "ScriptedKeypad",
@@ -50,6 +53,7 @@ class KioskSettings(Section):
     keypad: AnyKeypad
     screen: AnyScreen = TerminalScreen(kind="terminal")
     door: AnyDoor = LogDoor(kind="log")
+    speech: AnySpeech = NoSpeech(kind="none")
     health: HealthSettings | None = Field(default=None, description="Left out: no local port")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

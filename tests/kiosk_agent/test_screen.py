@@ -86,7 +86,7 @@ def ended(step: Step, ending: Ending, message: str, **more) -> Session:
 
 
 LINES = [
-    (Session(), "[ ] Welcome: Type your name to log in, or press Enter for all else."),
+    (Session(), "[ ] Welcome: Type your name to log in, or press Enter for other services."),
     (Session(Step.NAME, 1), "[ ] Your name: Type your name, then press Enter."),
     (Session(Step.CODE, 1), "[ ] Your code: Type the six digits that your authenticator app shows now."),
     (Session(Step.FACE, 1), "[.] Look at the camera: Stand alone, face the camera and hold still."),
