@@ -1,7 +1,8 @@
 """Brings the kiosk's catalogues up to date: every sentence in each language's .po, and each .mo made of it.
 
-Run as `make catalogues` (`python -m scripts.catalogues`) after a sentence was added or changed. Translations are kept, what is new stands
-there untranslated, what is gone is dropped. Exits 1 and names the sentences that have no translation.
+Run as `make catalogues` (`python -m scripts.catalogues`) after a sentence was added or changed. Translations
+are kept, what is new stands there untranslated, what is gone is dropped. Exits 1 and names the sentences that
+have no translation.
 """
 
 import ast
