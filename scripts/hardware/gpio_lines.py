@@ -25,14 +25,14 @@ _KEYS: dict[str, KeyEvent] = {
     "D": Cancelled(),
 }
 _PAD = ("123A", "456B", "789C", "*0#D")
-_CHIP = Path("/dev/gpiochip0")
+CHIP = Path("/dev/gpiochip0")
 
 
 def run(checks: Checks) -> None:
     """Try it."""
     say_that_this_is_a_pi()
     bridge = Bridge()
-    wait_for(_CHIP.exists, "no gpiochip")
+    wait_for(CHIP.exists, "no gpiochip")
     settings = GpioMatrixKeypad(kind="gpio_matrix", rows=_ROWS, columns=_COLUMNS)
     keypad = GpioMatrixBackend(settings)
     with checks.check("gpiozero reads the pins by lgpio") as seen:
@@ -47,7 +47,7 @@ def run(checks: Checks) -> None:
         Device.pin_factory.close()
         Device.pin_factory = None
     bridge.pull_out()
-    wait_for(lambda: not _CHIP.exists(), "the gpiochip stays")
+    wait_for(lambda: not CHIP.exists(), "the gpiochip stays")
 
 
 def _strokes(checks: Checks, bridge: Bridge, keypad: GpioMatrixBackend) -> None:
@@ -85,6 +85,8 @@ def _strokes(checks: Checks, bridge: Bridge, keypad: GpioMatrixBackend) -> None:
 
 def say_that_this_is_a_pi() -> None:
     """gpiozero asks which Pi it runs on, and knows none without an answer: a Pi 4."""
+    if "Revision" in Path("/proc/cpuinfo").read_text():
+        return
     facts = Path("/tmp/cpuinfo")  # noqa: S108 - the guest's own
     facts.write_text(Path("/proc/cpuinfo").read_text() + "Revision : c03115\n")
     subprocess.run(["mount", "--bind", str(facts), "/proc/cpuinfo"], check=True)  # noqa: S603, S607 - the guest's own

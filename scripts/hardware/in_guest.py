@@ -10,6 +10,7 @@ LEGS = {
     "camera": "v4l2_camera",
     "nic": "changed_mac",
     "gpio": "gpio_lines",
+    "relay": "relay",
 }
 
 

@@ -15,6 +15,7 @@ Boots Debian's own kernel, with nothing in it changed, and tries in it the drive
   camera   a V4L2 camera (vivid): form, frames, busy, pulled out and put back
   nic      a wired interface (e1000) whose MAC was changed: the start is refused
   gpio     a key matrix at GPIO lines (hid-cp2112, on a bridge that is made up through uhid)
+  relay    a door's relay at such a line: one pulse, and off whoever is killed while it is on
 Without LEG all of them. Prints one line for each check; exit 0 when all are good, else 1.
 
   --suite NAME  the Debian release whose kernel is booted (default: trixie, of which Raspberry Pi OS is made)
