@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "identity":
             return _identity(settings, as_json=arguments.json)
         if arguments.command == "hardware":
-            return _hardware(settings, arguments.picture, is_checked=arguments.check)
+            return _hardware(settings, arguments)
         if arguments.command == "door":
             return _door_off(settings)
         if arguments.dump_config:
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: 4auth-kiosk hardware --check --picture /tmp/seen.jpg --settings /etc/4auth/kiosk.toml",
     )
     hardware.add_argument("--check", action="store_true", help="try each part; exit 1 where one does not work")
+    hardware.add_argument("--pulse-door", action="store_true", help="with --check, turn the door's relay on once")
     hardware.add_argument("--picture", type=Path, metavar="FILE", help="with --check, save a picture as JPEG")
     _add_door(commands, named)
     return parser
@@ -129,7 +130,7 @@ def _door_off(settings: KioskSettings) -> int:
 
 
 def _check(settings: KioskSettings, path: Path) -> int:
-    from kiosk_agent import camera, door, keypad, screen
+    from kiosk_agent import camera, door, indicators, keypad, screen
     from kiosk_agent.guide import open_guide
     from kiosk_agent.identity import check_identity
     from kiosk_agent.registry import load_backend
@@ -138,6 +139,7 @@ def _check(settings: KioskSettings, path: Path) -> int:
     load_backend("keypad", settings.keypad.kind, keypad.BACKENDS)
     load_backend("screen", settings.screen.kind, screen.BACKENDS)
     load_backend("door", settings.door.kind, door.BACKENDS)
+    load_backend("indicators", settings.indicators.kind, indicators.BACKENDS)
     open_guide(settings.capture.models)
     has_key = check_identity(settings)
     for variant in settings.unsafe_variants:
@@ -170,10 +172,11 @@ def _identity(settings: KioskSettings, *, as_json: bool) -> int:
     return 0
 
 
-def _hardware(settings: KioskSettings, picture: Path | None, *, is_checked: bool) -> int:
+def _hardware(settings: KioskSettings, arguments: argparse.Namespace) -> int:
     from kiosk_agent.hardware import Options, report
 
-    return 0 if report(settings, Options(picture), is_checked=is_checked) else 1
+    options = Options(arguments.picture, pulses_door=arguments.pulse_door)
+    return 0 if report(settings, options, is_checked=arguments.check) else 1
 
 
 def _run(settings: KioskSettings, *, once: bool) -> int:

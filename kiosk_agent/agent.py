@@ -20,16 +20,22 @@ from kiosk_agent.errands import ErrandThread, place
 from kiosk_agent.errors import DoorFault, KioskAgentError
 from kiosk_agent.events import (
     Begun,
+    Cancelled,
     Changed,
+    Cleared,
     Concealed,
     DoorFailed,
     Ending,
+    Entered,
+    Erased,
     Event,
     Granted,
+    MoreTime,
     Outcome,
     ServiceDown,
     Step,
     TimedOut,
+    Typed,
     VerifiedAssertion,
 )
 from kiosk_agent.health import HealthServer
@@ -41,6 +47,7 @@ from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
 
 _TICK_S = 1.0
+_PRESSES = (Typed, Erased, Cleared, Entered, Cancelled, MoreTime)
 _ONE_DOOR_S, _LAST_DOOR_S = 60.0, 5.0
 """For the door of one login, and for one that is being opened when the agent is told to end."""
 
@@ -113,8 +120,11 @@ class Agent:
         before = self._session
         self._session, effects = advance(before, event)
         self._deadlines = self._deadlines.moved(before, self._session, self._services.around.monotonic())
+        if isinstance(event, _PRESSES):
+            self._services.indicators.click()
         if self._session.step is not before.step:
             self._services.keypad.follow(self._session.step)
+            self._services.indicators.show(self._session.step)
         if isinstance(event, Granted) and self._session == before:
             _log().warning("grant_ignored", username=event.assertion.username, jti=event.assertion.jti)
         if isinstance(event, Changed) and self._session == before:

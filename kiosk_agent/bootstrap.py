@@ -18,6 +18,7 @@ from kiosk_agent.guide import open_guide
 from kiosk_agent.health import Health
 from kiosk_agent.heartbeat import Heartbeat
 from kiosk_agent.identity import Identity, check_fit_for_production, load_identity
+from kiosk_agent.indicators import Indicators, open_indicators
 from kiosk_agent.keypad import Keypad, open_keypad
 from kiosk_agent.languages import Speakers
 from kiosk_agent.screen import Screen, open_screen
@@ -39,6 +40,7 @@ class Services:
     screen: Screen
     door: Door
     speech: Speech
+    indicators: Indicators
     speakers: Speakers
     around: Surroundings
     close: Callable[[], None]
@@ -65,7 +67,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         structlog.get_logger("kiosk_agent").warning("development_mode", unsafe=variant)
     identity = load_identity(settings)
     if settings.environment == "production":
-        check_fit_for_production(identity.read())
+        check_fit_for_production(identity.read(), settings)
     client, beats = (AuthClient(settings.server, settings.kiosk_id, identity.key, around) for _ in range(2))
     health = Health(around.monotonic)
     needs = CameraNeeds(around.monotonic, around.sleep)
@@ -77,6 +79,8 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         opened.callback(camera.close)
         door = open_door(settings.door, settings.kiosk_id)
         opened.callback(door.close)
+        indicators = open_indicators(settings.indicators)
+        opened.callback(indicators.close)
         screen = open_screen(settings.screen)
         opened.callback(screen.close)
         speech = open_speech(settings.speech)
@@ -95,6 +99,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
             screen=screen,
             door=door,
             speech=speech,
+            indicators=indicators,
             speakers=Speakers(),
             around=around,
             close=opened.pop_all().close,

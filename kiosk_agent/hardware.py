@@ -6,6 +6,7 @@ A part is a row of the table `PARTS`: where its settings stand, and the check, i
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -25,9 +26,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a check may be told beside the settings; `picture` is where the camera's picture goes."""
+    """What a check may be told beside the settings.
+
+    `picture` is where the camera's picture goes; `pulses_door` lets the relay be turned on once.
+    """
 
     picture: Path | None = None
+    pulses_door: bool = False
 
 
 class Check(Protocol):
@@ -47,7 +52,11 @@ class Part:
 
 PARTS: Final[Mapping[str, Part]] = {
     "camera": Part(("camera",), "kiosk_agent.camera.checking:check_camera"),
-    "nic": Part(("interface", "mac_override"), "kiosk_agent.hardware:check_nic"),
+    "keypad": Part(("keypad",), "kiosk_agent.keypad.checking:check_keypad"),
+    "door": Part(("door",), "kiosk_agent.door.checking:check_door"),
+    "indicators": Part(("indicators",), "kiosk_agent.indicators.checking:check_indicators"),
+    "nic": Part(("interface", "allow_mac", "mac_override"), "kiosk_agent.hardware:check_nic"),
+    "key": Part(("key_file",), "kiosk_agent.hardware:check_key"),
 }
 
 
@@ -76,8 +85,17 @@ def check_nic(settings: KioskSettings, options: Options) -> Finding:
     from kiosk_agent.nic import read_nic
 
     nic = read_nic(settings.interface)
-    faults = nic.faults if settings.mac_override is None else ()
+    doubts = zip_longest(nic.faults, nic.traits)
+    faults = tuple(str(fault) for fault, trait in doubts if trait not in settings.allow_mac)
+    faults = faults if settings.mac_override is None else ()
     return Finding({"mac": nic.mac, "permanent_mac": nic.permanent_mac or "the driver does not say"}, faults)
+
+
+def check_key(settings: KioskSettings, options: Options) -> Finding:
+    """Look at the device key, and make none; `options` say nothing to it."""
+    from kiosk_agent.device_key import check_key as look_at
+
+    return Finding({"key": "good" if look_at(settings.key_file) else "none yet, the first start makes it"})
 
 
 def report(settings: KioskSettings, options: Options, *, is_checked: bool) -> bool:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -44,7 +45,7 @@ def check_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read
     has_key = check_key(settings.key_file)
     nic = _reading(settings, read)
     if settings.environment == "production":
-        check_fit_for_production(nic)
+        check_fit_for_production(nic, settings)
     return has_key
 
 
@@ -55,10 +56,16 @@ def _reading(settings: KioskSettings, read: Callable[[str], Nic]) -> Nic:
     return read(settings.interface)
 
 
-def check_fit_for_production(nic: Nic) -> None:
-    """Raise IdentityRefused when the MAC may not be the machine's own."""
-    if nic.faults:
-        raise IdentityRefused(
-            f"interface {'; '.join(nic.faults)}: the MAC is a factor of every login, so in production it must be "
-            "the one that the interface was made with"
-        )
+def check_fit_for_production(nic: Nic, settings: KioskSettings) -> None:
+    """Raise IdentityRefused when the MAC may not be the machine's own, and the settings do not allow that."""
+    found = list(zip_longest(nic.faults, nic.traits))
+    refused = [(fault, trait) for fault, trait in found if trait not in settings.allow_mac]
+    if not refused:
+        return
+    traits = ", ".join(dict.fromkeys(f'"{trait.value}"' for _, trait in refused if trait is not None))
+    made_with = nic.permanent_mac or "its driver does not say which"
+    raise IdentityRefused(
+        f"interface {'; '.join(str(fault) for fault, _ in refused)}: the MAC {nic.mac} is a factor of every login, "
+        f"so in production it must be the one that {settings.interface} was made with ({made_with}): put that one "
+        f"back, or list {traits or 'the reason'} in allow_mac"
+    )

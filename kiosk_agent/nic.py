@@ -11,21 +11,27 @@ import netifaces
 
 from auth_contract.fields import canonical_mac
 from kiosk_agent.errors import IdentityRefused
+from kiosk_agent.settings.network import MacTrait
 
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GPERMADDR = 0x20
 _ADDRESS_BYTES = 6
-_ASSIGNED = {"1": "was drawn at random", "2": "was copied from another device", "3": "was set by a user"}
+_ASSIGNED = {
+    "1": ("was drawn at random", MacTrait.RANDOM),
+    "2": ("was copied from another device", MacTrait.CHANGED),
+    "3": ("was set by a user", MacTrait.CHANGED),
+}
 """/sys/class/net/*/addr_assign_type, from the kernel's netdevice.h; 0 is the maker's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """One reading of an interface. `faults` say why its MAC may not be the machine's own."""
+    """One reading of an interface. `faults` say why its MAC may not be the machine's own, `traits` in a word."""
 
     mac: str
     permanent_mac: str | None
     faults: tuple[str, ...]
+    traits: tuple[MacTrait, ...] = ()
 
 
 def read_nic(interface: str, *, sys_root: Path = Path("/sys"), reader: "MacReader | None" = None) -> Nic:
@@ -38,17 +44,17 @@ def read_nic(interface: str, *, sys_root: Path = Path("/sys"), reader: "MacReade
     mac = _usable_mac(interface, reader.current(interface))
     permanent = _mac_or_none(reader.permanent(interface))
     folder = sys_root / "class/net" / interface
-    faults: list[str] = []
+    found: list[tuple[str, MacTrait]] = []
     if permanent is not None and permanent != mac:
-        faults.append(f"{interface}: MAC changed: it has {mac}, it was made with {permanent}")
+        found.append((f"{interface}: MAC changed: it has {mac}, it was made with {permanent}", MacTrait.CHANGED))
     assigned = _ASSIGNED.get(_read(folder / "addr_assign_type"))
     if assigned is not None:
-        faults.append(f"{interface}: MAC {mac} {assigned}")
+        found.append((f"{interface}: MAC {mac} {assigned[0]}", assigned[1]))
     if not (folder / "device").exists():
-        faults.append(f"{interface}: is virtual, it has no device")
+        found.append((f"{interface}: is virtual, it has no device", MacTrait.VIRTUAL))
     if int(mac[:2], 16) & 2:  # IEEE 802: the second-lowest bit of the first octet
-        faults.append(f"{interface}: MAC {mac} is locally administered")
-    return Nic(mac, permanent, tuple(faults))
+        found.append((f"{interface}: MAC {mac} is locally administered", MacTrait.LOCAL))
+    return Nic(mac, permanent, tuple(fault for fault, _ in found), tuple(trait for _, trait in found))
 
 
 class MacReader:

@@ -10,7 +10,9 @@ from auth_contract.fields import KioskId, Mac
 from kiosk_agent.errors import SettingsRefused
 from kiosk_agent.settings.cameras import AnyCamera, OpencvCamera, ReplayCamera
 from kiosk_agent.settings.doors import AnyDoor, LogDoor
+from kiosk_agent.settings.indicators import AnyIndicators, NoIndicators
 from kiosk_agent.settings.keypads import AnyKeypad, ScriptedKeypad, TerminalKeypad
+from kiosk_agent.settings.network import MacTrait
 from kiosk_agent.settings.screens import AnyScreen, TerminalScreen
 from kiosk_agent.settings.section import Section
 from kiosk_agent.settings.server import HealthSettings, ServerSettings
@@ -44,6 +46,7 @@ class KioskSettings(Section):
     environment: Literal["production", "development"] = "production"
     key_file: Path = Field(description="Device key, made on the first start; its folder has mode 0700")
     interface: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,15}$", description="Network interface whose MAC counts")
+    allow_mac: tuple[MacTrait, ...] = Field(default=(), description="What its MAC may be in production all the same")
     mac_override: Mac | None = Field(default=None, description="MAC to claim instead; for development only")
     clock_offset_s: float = Field(default=0.0, ge=-86_400, le=86_400, description="Added to the clock; development")
     server: ServerSettings
@@ -54,6 +57,7 @@ class KioskSettings(Section):
     screen: AnyScreen = TerminalScreen(kind="terminal")
     door: AnyDoor = LogDoor(kind="log")
     speech: AnySpeech = NoSpeech(kind="none")
+    indicators: AnyIndicators = NoIndicators(kind="none")
     health: HealthSettings | None = Field(default=None, description="Left out: no local port")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

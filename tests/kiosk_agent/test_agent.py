@@ -856,6 +856,29 @@ def test_a_clock_that_drifts_is_a_fault_before_logins_fail(site, server, clock) 
     kiosk.services.close()
 
 
+class Indicators:
+    """Remembers what it showed and how often it clicked."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.clicks = 0
+
+    def show(self, step) -> None:
+        self.steps.append(step)
+
+    def click(self) -> None:
+        self.clicks += 1
+
+
+def test_lights_follow_the_session_and_each_key_is_heard(site) -> None:
+    kiosk, indicators = site(), Indicators()
+    kiosk.agent = Agent(replace(kiosk.services, indicators=indicators, door=Door()), kiosk.inbox, kiosk._start)
+    assert kiosk.once().ending is Ending.GRANTED
+    steps = [Step.NAME, Step.PASSWORD, Step.CODE, Step.FACE, Step.CHECKING, Step.GRANTED]
+    assert indicators.steps == steps
+    assert indicators.clicks == len("AliceSecret-Pass424242") + 3
+
+
 class JammedDoor(Door):
     """Does not open, for one reason or another."""
 

@@ -15,6 +15,7 @@ from kiosk_agent.device_key import check_key, load_or_make_key
 from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.identity import check_fit_for_production, check_identity, load_identity
 from kiosk_agent.nic import MacReader, Nic, read_nic
+from kiosk_agent.settings.network import MacTrait
 
 OWN, OTHER, LOCAL = "b8:27:eb:0a:0b:0c", "b8:27:eb:0a:0b:0d", "ba:27:eb:0a:0b:0c"
 
@@ -56,7 +57,7 @@ READINGS = [
 
 
 @pytest.mark.parametrize(("current", "permanent", "assigned", "has_device", "faults"), READINGS)
-def test_what_an_interface_tells(current, permanent, assigned, has_device, faults, tmp_path) -> None:
+def test_what_an_interface_tells(current, permanent, assigned, has_device, faults, tmp_path, make_settings) -> None:
     root = sys_tree(tmp_path, assigned=assigned, has_device=has_device)
     nic = read_nic("eth0", sys_root=root, reader=Kernel(current, permanent))
     assert nic.mac == current
@@ -65,9 +66,42 @@ def test_what_an_interface_tells(current, permanent, assigned, has_device, fault
     assert all(len(fault) <= 120 for fault in nic.faults), "a heartbeat takes no more"
     if faults:
         with pytest.raises(IdentityRefused, match=faults[0]):
-            check_fit_for_production(nic)
+            check_fit_for_production(nic, make_settings())
     else:
-        check_fit_for_production(nic)
+        check_fit_for_production(nic, make_settings())
+    check_fit_for_production(nic, make_settings(allow_mac=list(MacTrait)))
+
+
+ALL = set(MacTrait)
+
+
+@pytest.mark.parametrize(
+    ("current", "permanent", "assigned", "has_device", "traits"),
+    [
+        (OTHER, OWN, "0", True, {"changed"}),
+        (OWN, None, "2", True, {"changed"}),
+        (OWN, None, "3", True, {"changed"}),
+        (OWN, None, "1", True, {"random"}),
+        (OWN, None, "0", False, {"virtual"}),
+        (LOCAL, None, "0", True, {"local"}),
+        (LOCAL, OWN, "1", False, {"local", "changed", "random", "virtual"}),
+    ],
+)
+def test_the_settings_must_allow_each_trait_by_its_name(
+    current, permanent, assigned, has_device, traits, tmp_path, make_settings
+) -> None:
+    nic = read_nic(
+        "eth0",
+        sys_root=sys_tree(tmp_path, assigned=assigned, has_device=has_device),
+        reader=Kernel(current, permanent),
+    )
+    assert set(nic.traits) == traits
+    check_fit_for_production(nic, make_settings(allow_mac=sorted(traits)))
+    for missing in traits:
+        with pytest.raises(IdentityRefused, match=f'list "{missing}" in allow_mac') as caught:
+            check_fit_for_production(nic, make_settings(allow_mac=sorted(ALL - {missing})))
+        assert "eth0" in str(caught.value) and current in str(caught.value)
+        assert (permanent or "its driver does not say which") in str(caught.value)
 
 
 @pytest.mark.parametrize("current", [None, "", "00:00:00:00:00:00", "nonsense"])

@@ -294,7 +294,7 @@ def test_the_agent_opens_the_keypad_that_its_environment_asks_for(
 ) -> None:
     _, agent = terminal
     # No machine that runs tests is fit for production.
-    monkeypatch.setattr("kiosk_agent.bootstrap.check_fit_for_production", lambda _nic: None)
+    monkeypatch.setattr("kiosk_agent.bootstrap.check_fit_for_production", lambda _nic, _settings: None)
     settings = make_settings(keypad={"kind": "terminal"}).model_copy(update={"environment": environment})
     with open(agent, closefd=False) as keyboard:
         monkeypatch.setattr("sys.stdin", keyboard)
