@@ -12,6 +12,9 @@ from auth_server.policy import ActionPolicy
 
 FACES: Final = frozenset({Factor.FACE, Factor.NEW_FACE})
 
+_TURNS: Final = frozenset({Movement.TURN_LEFT, Movement.TURN_RIGHT})
+"""An enrolment asks for one of them, or there might be one pose only; 54 of 60 sequences of three are left."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
@@ -30,4 +33,8 @@ class Asking:
         if not self.count or not FACES & set(self.policies[action].factors):
             return ()
         exempt = self.exemptions(username) if username is not None else frozenset()
-        return draw(tuple(Movement), self.count, exempt, self.rng)
+        wanted = _TURNS - exempt if Factor.NEW_FACE in self.policies[action].factors else frozenset()
+        while True:
+            drawn = draw(tuple(Movement), self.count, exempt, self.rng)
+            if not wanted or wanted & set(drawn):
+                return drawn

@@ -15,15 +15,16 @@ import numpy as np
 from PIL import Image
 
 from auth_contract.actions import CaptureHint
+from auth_contract.limits import ENROL_FRAMES_MIN
 from auth_server.domain import Evidence, Template
 from auth_server.errors import FaceUnusable, Unavailable
 from auth_server.face import plugins
-from auth_server.face.enrolling import check_pictures, choose_pictures
+from auth_server.face.enrolling import check_pictures, choose_pictures, places_of_one_person
 from auth_server.face.glimpse import Glimpse, Portrait
 from auth_server.face.judgement import Rules, fuse, judge, mean_presence, template_of
 from auth_server.face.looker import Looker, Looking
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.pipeline import Embedding, Pipeline, check_names
+from auth_server.face.pipeline import Pipeline, check_names
 from auth_server.face.recording import Recording, check_form, recording_of
 from auth_server.face.thresholds import thresholds_of
 from auth_server.settings import FaceSettings
@@ -116,7 +117,8 @@ class FaceEngine:
         if not seen.is_one_person:
             raise FaceUnusable(0, CaptureHint.SEVERAL_FACES, "the pictures show two people")
         places = choose_pictures(glimpses)
-        enrolled = self._enrolled([recording.frames[place] for place in places], [glimpses[place] for place in places])
+        frames, chosen = [recording.frames[place] for place in places], [glimpses[place] for place in places]
+        enrolled = self._enrolled(frames, chosen, spares=len(chosen) - ENROL_FRAMES_MIN)
         # Presence is the recording's: its frames were chosen to be judged by.
         return replace(
             enrolled, presence=seen.presence, problem=seen.problem, evidence={**seen.evidence, **enrolled.evidence}
@@ -129,12 +131,13 @@ class FaceEngine:
         check_pictures(glimpses, is_vouched=is_vouched)
         return self._enrolled(pictures, glimpses)
 
-    def _enrolled(self, pictures: Sequence[bytes], glimpses: Sequence[Glimpse]) -> EnrolledFace:
+    def _enrolled(self, pictures: Sequence[bytes], glimpses: Sequence[Glimpse], *, spares: int = 0) -> EnrolledFace:
+        """The template of all pictures, but for so many at most that are too far from the others."""
         portraits = self.looker.portraits(pictures, glimpses)
+        _, distances = fuse([portrait.embedding for portrait in portraits])
+        places = places_of_one_person(distances, self._rules.one_person_max, spares=spares)
+        portraits = [portraits[place] for place in places]
         fused, distances = fuse([portrait.embedding for portrait in portraits])
-        stranger = _odd_one_out(distances, self._rules.one_person_max)
-        if stranger is not None:
-            raise FaceUnusable(stranger, CaptureHint.SEVERAL_FACES, "it shows somebody else than the other pictures")
         best = max(portraits, key=lambda portrait: float(portrait.embedding @ fused))
         presence = mean_presence(portraits)
         evidence: Evidence = {
@@ -182,11 +185,6 @@ class FaceEngine:
             yield
         finally:
             self._places.release()
-
-
-def _odd_one_out(distances: Embedding, limit: float) -> int | None:
-    """Return the picture that is farthest from the others when any two are too far apart."""
-    return int(distances.sum(axis=1).argmax()) if distances.max() > limit else None
 
 
 def _png(chip: Picture) -> bytes:

@@ -7,6 +7,9 @@ and a person whose head was seen from two sides is not a photograph.
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auth_contract.actions import CaptureHint
 from auth_contract.limits import ENROL_FRAMES_MIN
 from auth_server.errors import FaceUnusable
@@ -42,6 +45,20 @@ def choose_pictures(glimpses: Sequence[Glimpse]) -> tuple[int, ...]:
         chosen.append(max(left, key=lambda place: min(apart(good[place], good[other]) for other in chosen)))
     check_poses([good[place] for place in chosen], place=chosen[-1])
     return tuple(sorted(chosen))
+
+
+def places_of_one_person(distances: NDArray[np.floating], limit: float, *, spares: int) -> tuple[int, ...]:
+    """Return the places of the pictures that are all of one person by their distances from one another.
+
+    Of a recording, which is of one person already, `spares` pictures may be left out: a half turn to the left and
+    one to the right are at times farther apart than two people. Raises FaceUnusable for the first one too many.
+    """
+    places = list(range(len(distances)))
+    while (among := distances[np.ix_(places, places)]).max() > limit:
+        odd = places.pop(int(among.sum(axis=1).argmax()))
+        if len(distances) - len(places) > spares:
+            raise FaceUnusable(odd, CaptureHint.SEVERAL_FACES, "it shows somebody else than the other pictures")
+    return tuple(places)
 
 
 def check_pictures(glimpses: Sequence[Glimpse], *, is_vouched: bool) -> None:
