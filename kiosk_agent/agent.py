@@ -14,6 +14,7 @@ import structlog
 
 from auth_contract.actions import Action
 from kiosk_agent.bootstrap import Services
+from kiosk_agent.camera_watch import CameraWatch
 from kiosk_agent.deadlines import Deadlines
 from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread, place
@@ -69,6 +70,7 @@ class Agent:
         self._outcome: Outcome | None = None
         self._is_stopping = False
         self._fault: KioskAgentError | None = None
+        self._camera = CameraWatch(services.camera, services.health)
         self._notice = words.DEVELOPMENT if services.settings.unsafe_variants else ""
 
     @property
@@ -104,6 +106,7 @@ class Agent:
     def turn(self) -> None:
         """Show the session, wait at most a second for an event, and handle it."""
         self._services.health.turn()
+        self._camera.note()
         self._show()
         now = self._services.around.monotonic()
         left_s, reveal_s = self._deadlines.left_s(now), self._deadlines.reveal_left_s(now)
@@ -125,6 +128,7 @@ class Agent:
         if self._session.step is not before.step:
             self._services.keypad.follow(self._session.step)
             self._services.indicators.show(self._session.step)
+            self._camera.follow(self._session.step)
         if isinstance(event, Granted) and self._session == before:
             _log().warning("grant_ignored", username=event.assertion.username, jti=event.assertion.jti)
         if isinstance(event, Changed) and self._session == before:

@@ -21,6 +21,7 @@ KioskAgentError
 
 from auth_contract.actions import CaptureHint
 from auth_contract.messages import ErrorReply
+from kiosk_agent.vocabulary import CameraState
 
 
 class KioskAgentError(Exception):
@@ -84,10 +85,11 @@ class AssertionRefused(KioskAgentError):
 
 
 class CameraFault(KioskAgentError):
-    """A camera gives no picture. `device` names it, `advice` says what a person can do."""
+    """A camera gives no picture. `device` names it, `advice` says what can be done, `state` is what it is told as."""
 
-    def __init__(self, device: str, problem: str, advice: str) -> None:
+    def __init__(self, device: str, problem: str, advice: str, state: CameraState = CameraState.FAILED) -> None:
         super().__init__(f"camera {device}: {problem}; {advice}")
+        self.state = state
         self.device = device
         self.problem = problem
         self.advice = advice

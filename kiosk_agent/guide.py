@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auth_vision.errors import ModelsRefused
 from auth_vision.look import Look
-from kiosk_agent.camera import Image
+from kiosk_agent.camera.driver import Image
 from kiosk_agent.errors import BackendRefused
 
 

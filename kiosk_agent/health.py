@@ -32,6 +32,7 @@ class Health:
     monotonic: Callable[[], float]
     metrics: Metrics = field(default_factory=Metrics)
     camera_fault: str | None = None
+    camera_warning: str | None = None
     keypad_fault: str | None = None
     door_fault: str | None = None
     server_fault: str | None = "no heartbeat was answered yet"

@@ -83,7 +83,7 @@ class Heartbeat:
 
     def _faults(self, nic_faults: tuple[str, ...]) -> tuple[str, ...]:
         health = self.health
-        parts = (health.camera_fault, health.keypad_fault, health.door_fault, health.clock_fault)
+        parts = (health.camera_fault, health.camera_warning, health.keypad_fault, health.door_fault, health.clock_fault)
         own = tuple(fault for fault in parts if fault is not None)
         unsafe = tuple(f"development mode: {variant}" for variant in self.unsafe_variants)
         # A driver's text may hold a line break, which the contract does not take.

@@ -1,6 +1,7 @@
 """The words of a session: where it stands, how it ended, why there is none, and what keys do. Pure."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Step(StrEnum):
@@ -64,6 +65,22 @@ class Cause(StrEnum):
     NETWORK = "network"
     SERVER = "server"
     BROKEN = "broken"
+
+
+class CameraState(StrEnum):
+    """How a camera is. The values are those of the heartbeat."""
+
+    OK = "ok"
+    BUSY = "busy"
+    UNPLUGGED = "unplugged"
+    DARK = "dark"
+    FROZEN = "frozen"
+    SLOW = "slow"
+    FAILED = "failed"
+
+
+GIVES_PICTURES: Final = frozenset({CameraState.OK, CameraState.DARK, CameraState.SLOW})
+"""The states in which there are pictures, whatever they are like."""
 
 
 class Key(StrEnum):

@@ -1,28 +1,48 @@
-"""The camera: a Protocol, a table of backends, and one backend a file."""
+"""The camera: a Protocol, a table of drivers, one driver a file, and the keeper that makes a camera of any."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from auth_contract.actions import Movement
+from kiosk_agent.camera.driver import CameraNeeds, Driver, Image
+from kiosk_agent.camera.keeper import Keeper
 from kiosk_agent.registry import load_backend
-from kiosk_agent.settings import OpencvCamera, ReplayCamera
+from kiosk_agent.settings.cameras import AnyCamera
+from kiosk_agent.vocabulary import CameraState
 
-Image = npt.NDArray[np.uint8]
-"""One picture, BGR, rows first."""
+__all__ = ["BACKENDS", "Camera", "CameraNeeds", "CameraState", "Image", "open_camera"]
 
 
 class Camera(Protocol):
-    """Gives pictures, one at a time; kept open between people, since opening takes a second."""
+    """Gives pictures, one at a time, and knows how it is while nobody asks for any."""
+
+    @property
+    def state(self) -> CameraState:
+        """How the camera is, by its last picture or probe."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong, and what to do, as a sentence for an operator; None where nothing is."""
+
+    @property
+    def form(self) -> str:
+        """What the device said that it gives; empty before it was opened."""
+
+    @property
+    def progress_at(self) -> float:
+        """When it last did what it should, on the monotonic clock; it stands still while a driver hangs."""
+
+    def warm(self, is_on: bool) -> None:
+        """Stream while a session runs, so that a capture takes a picture and not a start."""
+
+    def latest(self) -> Image | None:
+        """Return the newest picture for the preview; None unless warm, so that nobody is seen afterwards."""
 
     def prepare(self) -> None:
         """Get ready for the pictures of one person; raises CameraFault."""
 
     def grab(self) -> Image:
-        """Return the next picture; raises CameraFault."""
+        """Return a picture that was not returned before, waiting for it; raises CameraFault."""
 
     def follow(self, movement: Movement | None) -> None:
         """Take note of what the person is asked to do from now on; None is to look into the camera."""
@@ -31,21 +51,16 @@ class Camera(Protocol):
         """Let go of the device."""
 
 
-@dataclass(frozen=True, slots=True)
-class CameraNeeds:
-    """What every camera backend is given beside its own settings."""
-
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
 BACKENDS: Final[Mapping[str, str]] = {
-    "replay": "kiosk_agent.camera.replay:ReplayBackend",
-    "opencv": "kiosk_agent.camera.opencv:OpencvBackend",
+    "opencv": "kiosk_agent.camera.opencv:OpencvDriver",
+    "picamera2": "kiosk_agent.camera.picamera2:Picamera2Driver",
+    "replay": "kiosk_agent.camera.replay:ReplayDriver",
 }
 
 
-def open_camera(settings: ReplayCamera | OpencvCamera, needs: CameraNeeds) -> Camera:
-    """Return the backend that the settings name; raises BackendRefused. No device is opened yet."""
-    camera: Camera = load_backend("camera", settings.kind, BACKENDS)(settings, needs)
-    return camera
+def open_camera(settings: AnyCamera, needs: CameraNeeds) -> Camera:
+    """Return the camera that the settings name, kept by a thread of its own; raises BackendRefused."""
+    driver: Driver = load_backend("camera", settings.kind, BACKENDS)(settings, needs)
+    keeper = Keeper(driver, settings, needs.monotonic)
+    keeper.start()
+    return keeper

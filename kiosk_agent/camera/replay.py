@@ -1,6 +1,6 @@
 """A camera made of files: pictures, folders of pictures, videos and faults, in the order given.
 
-It behaves like a camera: it can be paced, it runs out, it fails where its list says so, and
+It behaves like a camera: it can be paced, it runs out, it fails where its list or its drill says so, and
 `show` puts other pictures before it while the agent runs. A folder is read anew for every picture,
 so exchanging the files in it does the same from outside. What `acts` has for a movement is shown once
 when the person is asked for it, to its end, as a person does not stop half-way when the next thing is asked.
@@ -14,35 +14,66 @@ import cv2
 import numpy as np
 
 from auth_contract.actions import Movement
-from kiosk_agent.camera import CameraNeeds, Image
+from kiosk_agent.camera.drill import FAULTS, Drill
+from kiosk_agent.camera.driver import CameraNeeds, Image
 from kiosk_agent.errors import CameraFault
-from kiosk_agent.settings import ReplayCamera
+from kiosk_agent.settings.cameras import ReplayCamera
+from kiosk_agent.vocabulary import CameraState
 
 _FAULT = "fault:"
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
-class ReplayBackend:
+class ReplayDriver:
     """Shows files as if a camera had seen them."""
 
     def __init__(self, settings: ReplayCamera, needs: CameraNeeds) -> None:
         self._settings = settings
         self._needs = needs
+        self._drill = Drill(settings.drill, needs.sleep)
         self._next_at = 0.0
+        self._form = ""
         self.show(settings.sources)
+
+    @property
+    def is_live(self) -> bool:
+        """With a pace of its own only: without one, a picture is shown when it is asked for."""
+        return self._settings.fps > 0
+
+    @property
+    def form(self) -> str:
+        """The size of the last picture."""
+        return self._form
 
     def show(self, sources: tuple[str, ...]) -> None:
         """Put other sources before the camera, from the next picture on."""
         self._images: Iterator[Image] = _Round(sources, is_endless=self._settings.loop)
         self._acts: deque[Iterator[Image]] = deque()
 
-    def prepare(self) -> None:
-        """Nobody is in the midst of an act; files do not go stale."""
+    def open(self) -> None:
+        """Nobody is in the midst of an act; files do not go stale. Raises what the drill says."""
+        self._drill.check()
         self._acts.clear()
 
-    def grab(self) -> Image:
+    def read(self) -> Image:
         """Return the next picture, not before its time where `fps` is set; raises CameraFault."""
         self._pace()
+        word = self._drill.check()
+        image = self._drill.show(self._next(), word)
+        self._form = f"{image.shape[1]}x{image.shape[0]}"
+        return image
+
+    def follow(self, movement: Movement | None) -> None:
+        """Show what there is of this movement, after what is being shown."""
+        sources = () if movement is None else self._settings.acts.get(movement, ())
+        there = tuple(source for source in sources if Path(source).exists())
+        self._acts.append(_Round(there, is_endless=False))
+
+    def close(self) -> None:
+        """Keep the place: who comes next is not shown the same pictures again."""
+        self._acts.clear()
+
+    def _next(self) -> Image:
         while self._acts:
             if (image := next(self._acts[0], None)) is not None:
                 return image
@@ -52,19 +83,8 @@ class ReplayBackend:
         except StopIteration:
             raise CameraFault("replay", "no picture is left", "give more sources or set loop = true") from None
 
-    def follow(self, movement: Movement | None) -> None:
-        """Show what there is of this movement, after what is being shown."""
-        sources = () if movement is None else self._settings.acts.get(movement, ())
-        there = tuple(source for source in sources if Path(source).exists())
-        self._acts.append(_Round(there, is_endless=False))
-
-    def close(self) -> None:
-        """Let go of a video that is being read."""
-        self._images = iter(())
-        self._acts.clear()
-
     def _pace(self) -> None:
-        if not self._settings.fps:
+        if not self.is_live:
             return
         wait_s = self._next_at - self._needs.monotonic()
         if wait_s > 0:
@@ -107,7 +127,9 @@ class _Round:
 
 def _images(source: str) -> Iterator[Image]:
     if source.startswith(_FAULT):
-        raise CameraFault("replay", source.removeprefix(_FAULT).strip() or "failed", "its list asks for this fault")
+        text = source.removeprefix(_FAULT).strip() or "failed"
+        problem, state = FAULTS.get(text, (text, CameraState.FAILED))
+        raise CameraFault("replay", problem, "its list asks for this fault", state)
     path = Path(source)
     if path.is_dir():
         yield from _folder(path)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from auth_contract.fields import KioskId, Mac
 from kiosk_agent.errors import SettingsRefused
-from kiosk_agent.settings.cameras import AnyCamera, OpencvCamera, ReplayCamera
+from kiosk_agent.settings.cameras import AnyCamera, OpencvCamera, Picamera2Camera, ReplayCamera
 from kiosk_agent.settings.doors import AnyDoor, LogDoor
 from kiosk_agent.settings.indicators import AnyIndicators, NoIndicators
 from kiosk_agent.settings.keypads import AnyKeypad, ScriptedKeypad, TerminalKeypad
@@ -27,6 +27,7 @@ __all__ = [
     "LogDoor",
     "NoSpeech",
     "OpencvCamera",
+    "Picamera2Camera",
     "ReplayCamera",
     "ScriptedKeypad",
     "ServerSettings",

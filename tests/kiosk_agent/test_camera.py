@@ -1,6 +1,7 @@
 """Cameras: what they give, how they fail, and that a wedged driver stops nothing."""
 
-import threading
+import errno
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,13 @@ from auth_contract.actions import Movement
 from auth_contract.limits import FRAME_MAX_BYTES
 from kiosk_agent.camera import BACKENDS, CameraNeeds, open_camera
 from kiosk_agent.camera.jpeg import Form, encode_jpeg
-from kiosk_agent.camera.worker import DriverThread
+from kiosk_agent.camera.opencv import OpencvDriver
+from kiosk_agent.camera.replay import ReplayDriver
+from kiosk_agent.camera.v4l2 import check_device
 from kiosk_agent.errors import BackendRefused, CameraFault
 from kiosk_agent.registry import load_backend
 from kiosk_agent.settings import OpencvCamera, ReplayCamera
+from kiosk_agent.vocabulary import CameraState
 
 
 @pytest.fixture
@@ -32,8 +36,27 @@ def level_of(image: np.ndarray) -> int:
     return round(float(image.mean()) / 10) * 10
 
 
-def replay(needs: CameraNeeds, *sources: str, **settings):
-    return open_camera(ReplayCamera(kind="replay", sources=sources, **settings), needs)
+@pytest.fixture
+def opened(needs):
+    """Opens cameras, each with its thread, and closes them."""
+    with ExitStack() as stack:
+
+        def open_one(settings):
+            camera = open_camera(settings, needs)
+            stack.callback(camera.close)
+            return camera
+
+        yield open_one
+
+
+@pytest.fixture
+def replay(opened):
+    return lambda *sources, **settings: opened(ReplayCamera(kind="replay", sources=sources, **settings))
+
+
+@pytest.fixture
+def opencv(opened):
+    return lambda device, **settings: opened(OpencvCamera(kind="opencv", device=device, **settings))
 
 
 @pytest.fixture
@@ -46,21 +69,21 @@ def video(tmp_path) -> str:
     return path
 
 
-def test_a_replay_shows_its_pictures_in_turn_and_again(needs, tmp_path) -> None:
-    camera = replay(needs, grey(tmp_path, "a.jpg", 50), grey(tmp_path, "b.png", 100))
+def test_a_replay_shows_its_pictures_in_turn_and_again(replay, tmp_path) -> None:
+    camera = replay(grey(tmp_path, "a.jpg", 50), grey(tmp_path, "b.png", 100))
     camera.prepare()
     assert [level_of(camera.grab()) for _ in range(4)] == [50, 100, 50, 100]
 
 
-def test_a_replay_plays_videos(needs, video) -> None:
-    camera = replay(needs, video)
+def test_a_replay_plays_videos(replay, video) -> None:
+    camera = replay(video)
     assert [level_of(camera.grab()) for _ in range(4)] == [50, 100, 150, 50]
     camera.close()
 
 
-def test_a_folder_may_change_while_it_is_shown(needs, tmp_path) -> None:
+def test_a_folder_may_change_while_it_is_shown(replay, tmp_path) -> None:
     grey(tmp_path, "1.jpg", 50)
-    camera = replay(needs, str(tmp_path))
+    camera = replay(str(tmp_path))
     assert level_of(camera.grab()) == 50
     grey(tmp_path, "2.jpg", 100)
     assert level_of(camera.grab()) == 100
@@ -69,17 +92,18 @@ def test_a_folder_may_change_while_it_is_shown(needs, tmp_path) -> None:
 
 
 def test_other_pictures_can_be_put_before_it(needs, tmp_path) -> None:
-    camera = replay(needs, grey(tmp_path, "a.jpg", 50))
-    camera.grab()
-    camera.show((grey(tmp_path, "b.jpg", 200),))
-    assert level_of(camera.grab()) == 200
+    driver = ReplayDriver(ReplayCamera(kind="replay", sources=(grey(tmp_path, "a.jpg", 50),)), needs)
+    driver.read()
+    driver.show((grey(tmp_path, "b.jpg", 200),))
+    assert level_of(driver.read()) == 200
 
 
-def test_an_act_is_shown_once_and_to_its_end(needs, tmp_path) -> None:
+def test_an_act_is_shown_once_and_to_its_end(replay, tmp_path) -> None:
     """A person who is asked for the next thing does not stop half-way in the one before."""
     rest, left, right, up = (grey(tmp_path, f"{level}.png", level) for level in (50, 100, 150, 200))
     acts = {"turn_left": [left, left], "blink": [right], "look_up": [up]}
-    camera = replay(needs, rest, acts=acts)
+    camera = replay(rest, acts=acts)
+    camera.prepare()
     camera.follow(Movement.TURN_LEFT)
     assert level_of(camera.grab()) == 100
     camera.follow(Movement.BLINK)
@@ -91,16 +115,16 @@ def test_an_act_is_shown_once_and_to_its_end(needs, tmp_path) -> None:
     assert level_of(camera.grab()) == 50, "the next person is not in the midst of what the last one was asked for"
 
 
-def test_a_fault_in_the_list_fails_once_and_the_list_goes_on(needs, tmp_path) -> None:
-    camera = replay(needs, grey(tmp_path, "a.jpg", 50), "fault: Device or resource busy", grey(tmp_path, "b.jpg", 100))
+def test_a_fault_in_the_list_fails_once_and_the_list_goes_on(replay, tmp_path) -> None:
+    camera = replay(grey(tmp_path, "a.jpg", 50), "fault: Device or resource busy", grey(tmp_path, "b.jpg", 100))
     assert level_of(camera.grab()) == 50
     with pytest.raises(CameraFault, match="Device or resource busy"):
         camera.grab()
     assert [level_of(camera.grab()) for _ in range(2)] == [100, 50]
 
 
-def test_without_loop_it_runs_out(needs, tmp_path) -> None:
-    camera = replay(needs, grey(tmp_path, "a.jpg", 50), loop=False)
+def test_without_loop_it_runs_out(replay, tmp_path) -> None:
+    camera = replay(grey(tmp_path, "a.jpg", 50), loop=False)
     camera.grab()
     for _ in range(2):
         with pytest.raises(CameraFault, match="no picture is left"):
@@ -108,20 +132,30 @@ def test_without_loop_it_runs_out(needs, tmp_path) -> None:
 
 
 def test_it_is_paced_by_the_clock_it_is_given(needs, clock, tmp_path) -> None:
-    camera = replay(needs, grey(tmp_path, "a.jpg", 50), fps=4)
+    driver = ReplayDriver(ReplayCamera(kind="replay", sources=(grey(tmp_path, "a.jpg", 50),), fps=4), needs)
     for _ in range(3):
-        camera.grab()
+        driver.read()
     assert clock.slept == [0.25, 0.25]
 
 
+def test_a_video_file_is_paced_by_its_own_rate(needs, clock, video) -> None:
+    driver = OpencvDriver(OpencvCamera(kind="opencv", device=video), needs)
+    driver.open()
+    for _ in range(3):
+        driver.read()
+    assert clock.slept == pytest.approx([0.1, 0.1])
+    assert driver.form == "64x48 MJPG 10 fps"
+    driver.close()
+
+
 @pytest.mark.parametrize("name", ["missing.jpg", "missing.avi", "broken.jpg", "broken.avi", "empty.jpg", "folder"])
-def test_sources_that_show_nothing_are_faults_with_advice(name, needs, tmp_path) -> None:
+def test_sources_that_show_nothing_are_faults_with_advice(replay, name, tmp_path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nonsense")
     (tmp_path / "broken.avi").write_bytes(b"nonsense")
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(CameraFault) as caught:
-        replay(needs, str(tmp_path / name)).grab()
+        replay(str(tmp_path / name)).grab()
     assert name in caught.value.device
     assert caught.value.advice
 
@@ -159,12 +193,8 @@ def test_a_picture_without_pixels_is_refused() -> None:
         encode_jpeg(np.zeros((0, 5, 3), np.uint8), Form(90))
 
 
-def opencv(needs: CameraNeeds, device: int | str, **settings):
-    return open_camera(OpencvCamera(kind="opencv", device=device, **settings), needs)
-
-
-def test_opencv_reads_a_file_to_its_end_and_can_begin_again(needs, video) -> None:
-    camera = opencv(needs, video)
+def test_opencv_reads_a_file_to_its_end_and_can_begin_again(opencv, video) -> None:
+    camera = opencv(video)
     camera.prepare()
     assert [level_of(camera.grab()) for _ in range(3)] == [50, 100, 150]
     with pytest.raises(CameraFault, match="gave no picture"):
@@ -174,57 +204,63 @@ def test_opencv_reads_a_file_to_its_end_and_can_begin_again(needs, video) -> Non
     camera.close()
 
 
-@pytest.mark.parametrize("device", [63, "/dev/video63", "/nowhere/clip.avi"])
-def test_a_missing_camera_is_a_fault_that_says_which_and_what_to_do(device, needs) -> None:
-    camera = opencv(needs, device)
+@pytest.mark.parametrize(
+    ("device", "named", "problem", "state"),
+    [
+        (63, "/dev/video63", "is not there", CameraState.UNPLUGGED),
+        ("/dev/video63", "/dev/video63", "is not there", CameraState.UNPLUGGED),
+        ("/dev/null", "/dev/null", "is no camera", CameraState.FAILED),
+        ("/nowhere/clip.avi", "/nowhere/clip.avi", "cannot be opened", CameraState.FAILED),
+    ],
+)
+def test_a_missing_camera_is_a_fault_that_says_which_and_what_to_do(opencv, device, named, problem, state) -> None:
+    camera = opencv(device)
     for _ in range(2):
-        with pytest.raises(CameraFault, match="cannot be opened") as caught:
+        with pytest.raises(CameraFault, match=problem) as caught:
             camera.prepare()
-        assert (caught.value.device, "plugged in" in caught.value.advice) == (str(device), True)
-    camera.close()
+        assert (caught.value.device, caught.value.state, camera.state) == (named, state, state)
+        assert caught.value.advice in camera.fault
+
+
+@pytest.mark.parametrize(
+    ("number", "problem", "state"),
+    [
+        (errno.EBUSY, "is in use", CameraState.BUSY),
+        (errno.ENODEV, "is not there", CameraState.UNPLUGGED),
+        (errno.ENOTTY, "is no camera", CameraState.FAILED),
+        (errno.EIO, "is no camera", CameraState.FAILED),
+    ],
+)
+def test_what_the_kernel_says_of_a_camera_is_told(number, problem, state, tmp_path) -> None:
+    def ioctl(*_) -> None:
+        raise OSError(number, "x")
+
+    (tmp_path / "video0").touch()
+    with pytest.raises(CameraFault, match=problem) as caught:
+        check_device(str(tmp_path / "video0"), ioctl=ioctl)
+    assert caught.value.state is state
+
+
+def test_the_kernel_is_asked_for_a_buffer_and_given_it_back(tmp_path) -> None:
+    asked = []
+    (tmp_path / "video0").touch()
+    check_device(str(tmp_path / "video0"), ioctl=lambda _, request, data: asked.append((request, data[0])))
+    assert asked == [(0xC0145608, 1), (0xC0145608, 0)]
 
 
 @pytest.mark.hardware
-def test_a_real_webcam_gives_pictures(needs) -> None:
+def test_a_real_webcam_gives_pictures(opencv) -> None:
     if not Path("/dev/video0").exists():
         pytest.skip("this machine has no /dev/video0")
-    camera = opencv(needs, 0)
+    camera = opencv(0)
     camera.prepare()
     assert camera.grab().ndim == 3
     camera.close()
 
 
-def test_a_stuck_call_is_given_up_and_nothing_piles_up_behind_it() -> None:
-    thread, release, entered = DriverThread("driver"), threading.Event(), []
-
-    def hang() -> None:
-        entered.append(1)
-        release.wait()
-
-    threads = threading.active_count()
-    for _ in range(5):
-        with pytest.raises(TimeoutError):
-            thread.call(hang, 0.01)
-    assert thread.is_stuck
-    assert threading.active_count() == threads
-    stuck = thread._running
-    release.set()
-    stuck.wait(10)
-    assert thread.call(lambda: 42, 10) == 42, "it serves again, and the late result went to nobody"
-    assert len(entered) == 1, "the calls refused meanwhile were not kept for later"
-    thread.close()
-
-
-def test_what_a_driver_raises_reaches_the_caller() -> None:
-    thread = DriverThread("driver")
-    with pytest.raises(ZeroDivisionError):
-        thread.call(lambda: 1 / 0, 10)
-    thread.close()
-
-
 @pytest.mark.parametrize(
     ("kind", "backends", "rule"),
-    [("webcam", BACKENDS, "there is opencv, replay"), ("x", {"x": "no_such_module:X"}, "not installed")],
+    [("webcam", BACKENDS, "there is opencv, picamera2, replay"), ("x", {"x": "no_such_module:X"}, "not installed")],
 )
 def test_a_backend_that_cannot_be_loaded_stops_the_start(kind, backends, rule) -> None:
     with pytest.raises(BackendRefused, match=rule):
