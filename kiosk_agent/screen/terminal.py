@@ -122,8 +122,10 @@ def _page(view: View, size: tuple[int, int]) -> str:
     left = _left(view)
     gap = " " * (width - width_of(head) - width_of(left))
     rows = [f"{head}{gap}{left}", rule, "", _title(view, "  "), ""]
-    for line in (*view.lines, *_numbered(view), *_missing_code(view, size)):
+    for line in (*view.lines, *_missing_code(view, size)):
         rows += wrap(line, width, "  ", "  ")
+    for line in _numbered(view):
+        rows += wrap(line, width, "  ", "     ")
     if view.secret:
         rows += ["", *(f"  {line}" for line in _spelt(view.secret))]
     if view.entry is not None:

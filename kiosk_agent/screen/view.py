@@ -56,7 +56,7 @@ def _step_view(session: Session, frame: Frame) -> View:
         tone="busy" if session.step in _BUSY else "plain",
         entry=_entry(session, frame),
         problem=frame.hear(session.problem),
-        keys=frame.keys(_menu_keys(len(options)) if options else said.keys),
+        keys=frame.keys(_keys(session.step, len(options), frame) or said.keys),
         subject=frame.say(words.SUBJECTS.get(session.action, "")),
         aside=_aside(session, frame),
         uri=session.secret.uri if session.step is Step.QR and session.secret is not None else "",
@@ -65,6 +65,14 @@ def _step_view(session: Session, frame: Frame) -> View:
         mode=session.mode if session.step in FIELDS and session.step not in _CODES else "",
         code_left_s=_code_left_s(frame) if session.step in _CODES else None,
     )
+
+
+def _keys(step: Step, count: int, frame: Frame) -> words.Keys:
+    """The keys of a menu, and those at rest: whoever cannot read the screen finds their language by its own name."""
+    if step is Step.ATTRACT:
+        names = ", ".join(language.own_name for language in Language if language is not frame.speaker.language)
+        return ((Key.ENTER, words.MENU), (Key.CLEAR, Phrase(words.LANGUAGES, message=words.LANGUAGE, names=names)))
+    return _menu_keys(count) if count else ()
 
 
 def _menu_keys(count: int) -> words.Keys:

@@ -22,7 +22,9 @@ TYPING_KEYS: Final[Keys] = (
     (Key.MORE, MORE_TIME),
     (Key.CANCEL, "cancel"),
 )
-START_KEYS: Final[Keys] = ((Key.ENTER, "menu"), (Key.CLEAR, "language"))
+MENU: Final = "menu"
+LANGUAGE: Final = "language"
+LANGUAGES: Final = "{message} ({names})"
 DONE_KEYS: Final[Keys] = ((Key.ENTER, "done"),)
 AGAIN_KEYS: Final[Keys] = ((Key.ENTER, "start"),)
 MORE_KEYS: Final[Keys] = ((Key.MORE, MORE_TIME),)
@@ -85,7 +87,7 @@ OPTIONS: Final[Mapping[Action | Step, str]] = MappingProxyType(
 
 STEPS: Final[Mapping[Step, Words]] = MappingProxyType(
     {
-        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press {enter} for other services.",), START_KEYS),
+        Step.ATTRACT: Words("Welcome", ("Type your name to log in, or press {enter} for other services.",), ()),
         Step.LANGUAGE: Words("Your language", (), ()),
         Step.MENU: Words("What would you like to do?", (), ()),
         Step.RECOVERY: Words("What did you lose?", (), ()),

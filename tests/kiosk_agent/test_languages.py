@@ -192,6 +192,13 @@ def test_english_needs_no_catalogue() -> None:
     assert [speaker.say(text) for text in sentences()] == list(sentences())
 
 
+@pytest.mark.parametrize("language", Language)
+def test_at_rest_everybody_finds_their_language_by_its_own_name(language) -> None:
+    shown = view(Session(), None, Frame(speaker=Speakers().of(language), labels=LABELS))
+    [what] = [what for label, what in shown.keys if label == LABELS[Key.CLEAR]]
+    assert all(other.own_name in what for other in Language if other is not language)
+
+
 # --- Arabic, from right to left
 
 
