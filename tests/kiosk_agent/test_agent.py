@@ -19,6 +19,8 @@ from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
 from kiosk_agent.errors import DoorFault
 from kiosk_agent.events import Begun, Cancelled, Ending, Entered, Entries, Erased, ServiceDown, ServiceUp, Step, Typed
+from kiosk_agent.languages import Speakers
+from kiosk_agent.speech.prompt import prompt
 from tests.kiosk_agent.people import Person
 
 NONCE = "N" * 22
@@ -144,6 +146,37 @@ def test_one_login_through_the_whole_kiosk(site, server) -> None:
     assert submission.signature_nonce == NONCE, "signed over the attempt's nonce"
     assert (sent["username"], sent["mac"], len(sent["frames"])) == ("alice", "00:1b:21:0a:0b:0c", 3)
     assert not kiosk.agent.session.has_secret
+
+
+class Listener:
+    """Hears what would be said aloud."""
+
+    def __init__(self) -> None:
+        self.before = None
+        self.prompts: list[str] = []
+
+    def follow(self, shown) -> None:
+        said = prompt(self.before, shown, Speakers().of(shown.language).say)
+        self.before = shown
+        self.prompts += [said.text] if said is not None else []
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_login_in_german_seen_and_heard(site) -> None:
+    """From the first key to the door; of what is typed nothing is heard."""
+    kiosk = site(screen={"kind": "terminal", "language": "de"})
+    ears = Listener()
+    kiosk.services = replace(kiosk.services, speech=ears)
+    kiosk.agent = Agent(kiosk.services, kiosk.inbox, kiosk._start)
+    assert kiosk.once().ending is Ending.GRANTED
+    assert kiosk.screen.titles[:3] == ["Ihr Name", "Ihr Passwort", "Ihr Code"]
+    assert kiosk.screen.titles[-1] == "Willkommen, alice"
+    heard = " ".join(ears.prompts)
+    assert "Geben Sie Ihr Passwort ein" in heard and "Willkommen, alice" in heard
+    assert ears.prompts.count("Punkt.") == len("Alice" + "Secret-Pass" + "424242")
+    assert not any(secret in heard for secret in ("Secret", "4242", "Alice"))
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from gettext import GNUTranslations, NullTranslations
-from io import BytesIO
+from io import BytesIO, StringIO
 from itertools import product
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from hatchling.builders.wheel import WheelBuilder
 
 from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.fields import canonical_password, canonical_permission, canonical_username
@@ -30,8 +31,10 @@ from kiosk_agent.phrases import Counted, Language, Phrase, Speaker
 from kiosk_agent.screen import words
 from kiosk_agent.screen.columns import width_of, wrap
 from kiosk_agent.screen.frame import Frame
+from kiosk_agent.screen.terminal import TerminalBackend
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session
+from kiosk_agent.settings import TerminalScreen
 from scripts.catalogues import LANGUAGES, compiled, po, sentences, template, untranslated, updated
 
 NOW = datetime(2026, 3, 4, 12, 1, tzinfo=UTC)
@@ -320,6 +323,41 @@ def test_what_a_person_did_wrong_is_told_in_their_language() -> None:
 
 
 # --- the terminal
+
+
+class Paper(StringIO):
+    """A terminal of some encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:
+        return self._encoding
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+@pytest.mark.parametrize("language", Language)
+def test_every_page_fits_a_terminal_of_any_encoding(language, encoding) -> None:
+    frame = Frame(speaker=Speakers().of(language), labels=LABELS, now=NOW)
+    for session in (*steps(), *[*results()][::9]):
+        paper = Paper(encoding)
+        shown = view(replace(session, secret=None), 9.0, frame)
+        TerminalBackend(TerminalScreen(kind="terminal"), paper).show(shown)
+        lines = re.sub("\x1b\\[[0-9;]*[A-Za-z]", "", paper.getvalue()).split("\n")
+        if encoding == "utf-8":  # elsewhere a mark without a column of its own becomes a question mark
+            assert all(width_of(line) <= 64 for line in lines) and shown.title in paper.getvalue()
+
+
+def test_the_catalogues_are_packed() -> None:
+    project = po(Language.GERMAN).parents[4]
+    packed = {file.relative_path for file in WheelBuilder(str(project)).recurse_included_files()}
+    for language, form in product(LANGUAGES, ("po", "mo")):
+        assert f"kiosk_agent/locale/{language}/LC_MESSAGES/kiosk.{form}" in packed
 
 
 def test_chinese_lines_are_broken_by_their_columns() -> None:
