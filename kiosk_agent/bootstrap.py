@@ -77,7 +77,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         opened.callback(beats.close)
         camera = open_camera(settings.camera, needs)
         opened.callback(camera.close)
-        door = open_door(settings.door, settings.kiosk_id)
+        door = open_door(settings.door, settings.kiosk_id, health.note_door)
         opened.callback(door.close)
         indicators = open_indicators(settings.indicators)
         opened.callback(indicators.close)

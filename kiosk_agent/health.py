@@ -43,6 +43,10 @@ class Health:
         """Note that the loop is alive."""
         self.turned_at = self.monotonic()
 
+    def note_door(self, fault: str) -> None:
+        """Note what is wrong with the door, empty for nothing."""
+        self.door_fault = fault or None
+
     @property
     def is_alive(self) -> bool:
         """Whether the loop turned lately."""

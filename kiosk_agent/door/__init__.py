@@ -1,6 +1,6 @@
 """The door: a Protocol, a table of backends, and one backend a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from kiosk_agent.events import VerifiedAssertion
@@ -21,6 +21,8 @@ class Door(Protocol):
         """Let go of the device; the door is then shut."""
 
 
+Tell = Callable[[str], None]
+
 BACKENDS: Final[Mapping[str, str]] = {
     "command": "kiosk_agent.door.command:CommandBackend",
     "gpio_relay": "kiosk_agent.door.gpio_relay:GpioRelayBackend",
@@ -29,7 +31,10 @@ BACKENDS: Final[Mapping[str, str]] = {
 }
 
 
-def open_door(settings: AnyDoor, kiosk_id: str) -> Door:
-    """Return the backend that the settings name; raises BackendRefused."""
-    door: Door = load_backend("door", settings.kind, BACKENDS)(settings, kiosk_id=kiosk_id)
+def open_door(settings: AnyDoor, kiosk_id: str, tell: Tell = lambda fault: None) -> Door:
+    """Return the backend that the settings name; raises BackendRefused.
+
+    `tell` hears of a fault that comes while nobody is at the door, from any thread; an empty text ends it.
+    """
+    door: Door = load_backend("door", settings.kind, BACKENDS)(settings, kiosk_id=kiosk_id, tell=tell)
     return door

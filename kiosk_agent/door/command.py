@@ -18,9 +18,9 @@ _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 class CommandBackend:
     """Runs the program once for each grant, and kills it and its children when it takes too long."""
 
-    def __init__(self, settings: CommandDoor, *, kiosk_id: str = "") -> None:
+    def __init__(self, settings: CommandDoor, *, kiosk_id: str = "", tell: object = None) -> None:
         """Look whether there is such a program; raises BackendRefused."""
-        del kiosk_id  # the program is of this kiosk alone
+        del kiosk_id, tell  # the program is of this kiosk alone, and what is wrong with it shows when it runs
         self._settings = settings
         if not os.access(settings.argv[0], os.X_OK):
             raise BackendRefused(f"door.argv: {settings.argv[0]!r} is no program that this user may run")

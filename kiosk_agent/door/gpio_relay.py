@@ -5,7 +5,7 @@ When the agent dies, however it does, the pipe to that process ends, and the pro
 
 import atexit
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,11 +26,18 @@ def guard_command(settings: GpioRelayDoor) -> list[str]:
 class GpioRelayBackend:
     """Asks the guard for pulses. `command` lets tests start a guard with another pin."""
 
-    def __init__(self, settings: GpioRelayDoor, *, kiosk_id: str = "", command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: GpioRelayDoor,
+        *,
+        kiosk_id: str = "",
+        tell: Callable[[str], None] = lambda fault: None,
+        command: Sequence[str] | None = None,
+    ) -> None:
         """Start the guard, which turns the relay off; raises BackendRefused where it cannot hold the pin."""
         del kiosk_id  # a relay needs no name
         self._pulse_s = settings.pulse_s
-        self._watch = GuardWatch(command or guard_command(settings), settings.pulse_s)
+        self._watch = GuardWatch(command or guard_command(settings), settings.pulse_s, tell)
         atexit.register(self.close)
         if not self._watch.start():
             self.close()

@@ -9,8 +9,8 @@ from kiosk_agent.settings import LogDoor
 class LogBackend:
     """Logs whom it would let in, and never the assertion itself."""
 
-    def __init__(self, settings: LogDoor, *, kiosk_id: str = "") -> None:
-        del settings, kiosk_id
+    def __init__(self, settings: LogDoor, *, kiosk_id: str = "", tell: object = None) -> None:
+        del settings, kiosk_id, tell
         self._log = structlog.get_logger("kiosk_agent.door")
 
     def open_for(self, assertion: VerifiedAssertion) -> None:

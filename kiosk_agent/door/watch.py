@@ -9,7 +9,7 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from threading import Event as Flag
 from typing import IO, Final
@@ -33,9 +33,12 @@ _Process = subprocess.Popen[bytes]
 
 
 class GuardWatch:
-    """One guard at a time, of this command, until closed."""
+    """One guard at a time, of this command, until closed; `tell` hears when there is none, and when there is again."""
 
-    def __init__(self, command: Sequence[str], pulse_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], pulse_s: float, tell: Callable[[str], None] = lambda fault: None
+    ) -> None:
+        self._tell = tell
         self._command: Final = list(command)
         self._pulse_s: Final = pulse_s
         self._told = Condition()
@@ -114,6 +117,7 @@ class GuardWatch:
                 self._closing.set()  # there is nothing yet to go back to
             if not self._closing.is_set():
                 _log().error("door_guard_died", problem=self.problem)
+                self._tell(f"the guard of the door's relay does not run: {self.problem}")
             self._told.notify_all()
             return was_good
 
@@ -167,6 +171,8 @@ class GuardWatch:
         word, _, reason = line.partition(" ")
         with self._told:
             if word == READY:
+                if self._was_ready:
+                    self._tell("")
                 self._is_ready = self._was_ready = True
                 self.problem = ""
             elif word == ON:

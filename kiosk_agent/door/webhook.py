@@ -37,10 +37,12 @@ class WebhookBackend:
         settings: WebhookDoor,
         *,
         kiosk_id: str = "",
+        tell: object = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Read the secret. Raises BackendRefused where a file is missing, open to others or too short."""
+        del tell  # what is wrong with a controller shows when it is asked
         self._settings = settings
         self._kiosk_id = kiosk_id
         self._monotonic = monotonic

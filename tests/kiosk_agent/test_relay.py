@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from gpiozero import LED, Device
@@ -78,8 +79,14 @@ def pin(tmp_path):
 
 
 @pytest.fixture
-def relay(pin):
-    door = GpioRelayBackend(settings(), command=pin.command())
+def told():
+    """What the site hears of the door while nobody is there."""
+    return SimpleQueue()
+
+
+@pytest.fixture
+def relay(pin, told):
+    door = GpioRelayBackend(settings(), command=pin.command(), tell=told.put)
     assert pin.next()[0] == 0, "off before anything else"
     yield door
     door.close()
@@ -138,6 +145,14 @@ def test_a_guard_that_is_killed_in_a_pulse_is_replaced_by_one_that_turns_it_off(
     relay.open_for(ALICE)
     pin.wait(1)
     pin.wait(0)
+
+
+def test_the_site_hears_that_a_guard_is_gone_and_that_there_is_another(relay, pin, told) -> None:
+    os.kill(pin.pid, signal.SIGKILL)
+    assert told.get(timeout=10) == "the guard of the door's relay does not run: it ended with -9"
+    assert told.get(timeout=10) == ""
+    relay.close()
+    assert told.empty(), "an end on purpose is no fault"
 
 
 def test_a_guard_that_is_stopped_in_a_pulse_is_killed_and_replaced(relay, pin) -> None:
