@@ -130,7 +130,7 @@ def _door_off(settings: KioskSettings) -> int:
 
 
 def _check(settings: KioskSettings, path: Path) -> int:
-    from kiosk_agent import camera, door, indicators, keypad, screen
+    from kiosk_agent import camera, door, indicators, keypad, screen, speech
     from kiosk_agent.guide import open_guide
     from kiosk_agent.identity import check_identity
     from kiosk_agent.registry import load_backend
@@ -140,6 +140,7 @@ def _check(settings: KioskSettings, path: Path) -> int:
     load_backend("screen", settings.screen.kind, screen.BACKENDS)
     load_backend("door", settings.door.kind, door.BACKENDS)
     load_backend("indicators", settings.indicators.kind, indicators.BACKENDS)
+    load_backend("speech", settings.speech.kind, speech.BACKENDS)
     open_guide(settings.capture.models)
     has_key = check_identity(settings)
     for variant in settings.unsafe_variants:

@@ -55,6 +55,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "keypad": Part(("keypad",), "kiosk_agent.keypad.checking:check_keypad"),
     "door": Part(("door",), "kiosk_agent.door.checking:check_door"),
     "indicators": Part(("indicators",), "kiosk_agent.indicators.checking:check_indicators"),
+    "speech": Part(("speech",), "kiosk_agent.speech.checking:check_speech"),
     "nic": Part(("interface", "allow_mac", "mac_override"), "kiosk_agent.hardware:check_nic"),
     "key": Part(("key_file",), "kiosk_agent.hardware:check_key"),
 }

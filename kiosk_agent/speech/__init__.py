@@ -11,6 +11,10 @@ from kiosk_agent.settings.speech import AnySpeech
 class Speech(Protocol):
     """Says aloud what the screen shows; what is said is decided in `speech.prompt`, and nowhere else."""
 
+    @property
+    def problem(self) -> str:
+        """What kept the last prompt from being heard, or nothing."""
+
     def follow(self, view: View) -> None:
         """Take note of what is shown now; called for each view that the screen gets, and returns at once."""
 

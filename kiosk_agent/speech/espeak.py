@@ -32,8 +32,9 @@ VOICES: Final[Mapping[Language, str]] = {
 }
 """What espeak-ng calls the voice of each language."""
 
-_LONGEST_S: Final = 60.0
-"""For one prompt; after that a child hangs, and is killed."""
+_LOOK_S: Final = 0.25
+_LOOKS_MAX: Final = 240
+"""Looks at a child, a minute of them: one that still speaks then hangs, and is killed."""
 
 _END_S: Final = 2.0
 _UNSEEN: Final = dict.fromkeys(map(ord, "\u2066\u2067\u2068\u2069"))
@@ -55,7 +56,7 @@ class EspeakBackend:
         self._speakers = Speakers()
         self._before: View | None = None
         self._waiting: SimpleQueue[Prompt | None] = SimpleQueue()
-        self._is_broken = False
+        self.problem = ""
         self._thread = Thread(target=self._work, name="speech", daemon=True)
         self._thread.start()
 
@@ -81,12 +82,21 @@ class EspeakBackend:
         """Say a prompt until its end or until another comes, and return the next; None ends the work."""
         child = self._start(wanted)
         try:
-            return self._waiting.get(timeout=_LONGEST_S)
-        except Empty:
-            _end(child)
-            return self._waiting.get()
+            return self._next(child)
         finally:
             _end(child)
+
+    def _next(self, child: "subprocess.Popen[bytes] | None") -> Prompt | None:
+        """Return the next prompt; a child that ends before it comes, or hangs, is looked at."""
+        for _ in range(_LOOKS_MAX):
+            with suppress(Empty):
+                return self._waiting.get(timeout=_LOOK_S)
+            if child is None or child.poll() is not None:
+                break
+        if child is not None:
+            self._note(_problem(child))
+            _end(child)
+        return self._waiting.get()
 
     def _start(self, wanted: Prompt) -> "subprocess.Popen[bytes] | None":
         try:
@@ -97,25 +107,31 @@ class EspeakBackend:
                 stderr=subprocess.DEVNULL,
             )
         except OSError as error:
-            self._note(error)
+            self._note(str(error))
             return None
         # A prompt is far below the 64 KiB that a pipe holds, so that nobody has to read for this to end.
         with suppress(OSError):
             if child.stdin is not None:
                 child.stdin.write(wanted.text.translate(_UNSEEN).encode())
                 child.stdin.close()
-        self._is_broken = False
         return child
 
-    def _note(self, error: OSError) -> None:
-        if not self._is_broken:
-            _log().error("speech_fault", program=self._command[0], error=str(error))
-        self._is_broken = True
+    def _note(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            _log().error("speech_fault", program=self._command[0], problem=problem)
+        self.problem = problem
 
 
 def _arguments(settings: EspeakSpeech) -> tuple[str, ...]:
     device = ("-d", settings.device) if settings.device else ()
     return ("--stdin", "-b", "1", "-s", str(settings.rate), "-a", str(settings.volume), *device)
+
+
+def _problem(child: "subprocess.Popen[bytes]") -> str:
+    code = child.poll()
+    if code is None:
+        return f"it did not end within {_LOOKS_MAX * _LOOK_S:g} s"
+    return f"it ended with exit code {code}" if code else ""
 
 
 def _end(child: "subprocess.Popen[bytes] | None") -> None:

@@ -14,6 +14,7 @@ from auth_contract.actions import Action, Movement
 from auth_contract.messages import AttemptReply
 from kiosk_agent.errors import BackendRefused
 from kiosk_agent.events import Cause, Ending, Entries, Key, NewSecret, Outcome, Step
+from kiosk_agent.hardware import PARTS, Options, check
 from kiosk_agent.languages import Speakers
 from kiosk_agent.phrases import Language
 from kiosk_agent.screen.frame import Frame, View
@@ -21,6 +22,7 @@ from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session
 from kiosk_agent.settings import EspeakSpeech, NoSpeech
 from kiosk_agent.speech import open_speech
+from kiosk_agent.speech.checking import check_speech
 from kiosk_agent.speech.espeak import VOICES, EspeakBackend
 from kiosk_agent.speech.prompt import Prompt, prompt
 from tests.kiosk_agent.test_languages import NOW
@@ -235,9 +237,26 @@ def test_a_synthesiser_that_is_gone_leaves_the_kiosk_silent(tmp_path) -> None:
     path.unlink()
     for session in (REST, NAME, PASSWORD):
         speech.follow(shown(session))
-    assert wait_for(lambda: speech._is_broken)
+    assert wait_for(lambda: "No such file" in speech.problem)
     speech.close()
     assert not speech._thread.is_alive()
+
+
+def test_a_synthesiser_that_fails_says_how(tmp_path) -> None:
+    speech = EspeakBackend(EspeakSpeech(kind="espeak", program=program(tmp_path, "cat >/dev/null; exit 3")))
+    speech.follow(shown(REST))
+    speech.follow(shown(NAME))
+    assert wait_for(lambda: speech.problem == "it ended with exit code 3")
+    speech.close()
+
+
+def test_the_command_for_the_hardware_speaks_and_tells_of_a_fault(make_settings, tmp_path) -> None:
+    assert check(PARTS["speech"], make_settings(), Options()).facts == {"said": "nothing, it is switched off"}
+    speech = {"kind": "espeak", "program": str(program(tmp_path, f'cat >> "{tmp_path}/said"; exit 1'))}
+    settings = make_settings(speech=speech, screen={"kind": "terminal", "language": "fr"})
+    found = check_speech(settings, Options(), lambda _: wait_for(lambda: "nom" in heard(tmp_path / "said")))
+    assert found.facts["said"].startswith("Votre nom: Saisissez votre nom")
+    assert "Votre nom. Saisissez votre nom" in heard(tmp_path / "said")
 
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
