@@ -24,7 +24,9 @@ from kiosk_agent.settings.doors import GpioRelayDoor, LogDoor
 
 ALICE = VerifiedAssertion("alice", "j-1", "token")
 PULSE_S = 0.5
-SLACK_S = 0.25
+LONG_S = 20.0
+"""A pulse that is over before its end only where somebody ended it."""
+SLACK_S = 1.0
 """For a machine that does other things: what the clock of a test adds to a pulse."""
 
 GUARD = Path(__file__).with_name("relay_guard.py")
@@ -44,9 +46,9 @@ class Pin:
         self._text = b""
         self.pid = 0
 
-    def command(self, *more: str) -> list[str]:
+    def command(self, *more: str, pulse_s: float = PULSE_S) -> list[str]:
         script = guard_command(settings())[2]
-        return [sys.executable, "-I", str(GUARD), script, str(self.path), "17", str(PULSE_S), *more]
+        return [sys.executable, "-I", str(GUARD), script, str(self.path), "17", str(pulse_s), *more]
 
     def next(self, timeout_s: float = 10.0) -> tuple[int, float]:
         """Return the next level and its time."""
@@ -116,12 +118,13 @@ def test_one_login_waits_for_the_end_of_the_pulse(relay, pin) -> None:
     assert pin.wait(0, 0) <= time.monotonic()
 
 
-def test_closing_turns_it_off_in_the_middle_of_a_pulse(relay, pin) -> None:
+def test_closing_turns_it_off_in_the_middle_of_a_pulse(pin) -> None:
+    relay = GpioRelayBackend(settings(pulse_s=LONG_S), command=pin.command(pulse_s=LONG_S))
     relay.open_for(ALICE)
     began_s = pin.wait(1)
     relay.close()
     relay.close()
-    assert pin.wait(0, 0) - began_s < PULSE_S
+    assert pin.wait(0, 0) - began_s < LONG_S / 2
     with pytest.raises(DoorFault):
         relay.open_for(ALICE)
 
@@ -177,13 +180,13 @@ def test_a_guard_that_does_not_answer_is_a_fault(relay, pin) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_guard_that_is_told_to_end_turns_it_off(number, pin) -> None:
-    guard = subprocess.Popen(pin.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    guard = subprocess.Popen(pin.command(pulse_s=LONG_S), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     assert guard.stdout.readline() == b"ready\n"
     guard.stdin.write(b"open\n")
     began_s = pin.wait(1)
     guard.send_signal(number)
     guard.send_signal(number)
-    assert pin.wait(0) - began_s < PULSE_S
+    assert pin.wait(0) - began_s < LONG_S / 2
     assert guard.wait(10) == 0
     guard.stdin.close()
     guard.stdout.close()
@@ -254,16 +257,16 @@ def agents(pin):
 def test_the_agent_is_killed_at_fifty_moments_while_the_relay_is_on(agents, pin, record_property) -> None:
     """After each the door is off within the pulse that was under way, and at once where the guard hears of it."""
     chance, after_kill_s = random.Random(50), []  # noqa: S311 - moments, not secrets
-    for _ in range(50):
+    while len(after_kill_s) < 50:
         agent = agents()
         began_s = pin.wait(1)
-        moment_s = chance.uniform(0, PULSE_S - 0.1)
-        assert pin.is_silent(max(0.0, began_s + moment_s - time.monotonic()))
+        moment_s = chance.uniform(0, PULSE_S)
+        was_on = pin.is_silent(max(0.0, began_s + moment_s - time.monotonic()))
         killed_s = time.monotonic()
         os.kill(agent, signal.SIGKILL)
         ended_s = pin.wait(0)
         assert ended_s - began_s < PULSE_S + SLACK_S
-        after_kill_s.append(ended_s - killed_s)
+        after_kill_s += [ended_s - killed_s] if was_on else []
     record_property("off_after_kill_ms_max", round(max(after_kill_s) * 1000))
     print(
         f"off after the kill: median {sorted(after_kill_s)[25] * 1000:.1f} ms, most {max(after_kill_s) * 1000:.1f} ms"
