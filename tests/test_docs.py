@@ -201,12 +201,45 @@ def test_the_kiosk_settings_to_start_from_show_every_setting_with_its_default() 
     assert set(written) == set(KioskSettings.model_fields) - development_only
     assert "\n# models = " in KIOSK_TOML.read_text(encoding="utf-8"), "TOML has no word for none"
     in_effect["capture"].pop("models")
-    for name in ("server", "session", "capture", "camera", "keypad", "screen", "door", "speech", "health"):
+    for name in (
+        "server",
+        "session",
+        "capture",
+        "camera",
+        "keypad",
+        "screen",
+        "door",
+        "speech",
+        "indicators",
+        "health",
+    ):
         assert set(written[name]) == set(in_effect[name]), name
     for name in ("server", "session", "capture", "camera"):
         for key, field in type(getattr(settings, name)).model_fields.items():
             if not field.is_required() and field.default is not None:
                 assert written[name][key] == field.default, f"{name}.{key}"
+
+
+def kiosk_examples() -> list[tuple[str, str]]:
+    """The other kinds of keypad, door and lights that stand in comments, each with its section's name."""
+    found = []
+    for section in ("keypad", "door", "indicators"):
+        text = KIOSK_TOML.read_text(encoding="utf-8").partition(f"\n[{section}]\n")[2].partition("\n[")[0]
+        for kind in text.split("\n# kind = ")[1:]:
+            lines = [line for line in f"# kind = {kind}".splitlines() if re.match(r"# [A-Za-z_.]+ = ", line)]
+            found.append((section, "\n".join(line.removeprefix("# ") for line in lines)))
+    return found
+
+
+# Of these pairs a section takes one; the examples show both.
+EITHER, OR = {"device", "pins", "led"}, {"name", "ca_file", "rgb"}
+
+
+@pytest.mark.parametrize("left_out", [EITHER, OR], ids=["one way", "the other"])
+@pytest.mark.parametrize(("section", "text"), kiosk_examples())
+def test_each_example_of_another_kind_is_good(section: str, text: str, left_out: set[str]) -> None:
+    members = {name: value for name, value in tomllib.loads(text).items() if name not in left_out}
+    assert getattr(parse_settings(kiosk_toml() | {section: members}), section).kind == members["kind"]
 
 
 # --- links and names
