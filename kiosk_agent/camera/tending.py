@@ -144,8 +144,8 @@ class Tending:
         return self._bounds.probe_s
 
     def _open(self) -> None:
+        self._is_open = True  # a driver that fails on the way may hold the device already
         self._call(self._driver.open, self._bounds.open_timeout_s)
-        self._is_open = True
 
     def _read(self) -> None:
         began = self._monotonic()

@@ -158,6 +158,15 @@ def test_it_is_opened_again_at_intervals_that_double(device, tending, clock) -> 
     assert waits == [0.5, 1, 2, 4, 8, 8, 8]
 
 
+@pytest.mark.parametrize("wants", [IDLE, WARM, READY, PICTURE])
+def test_a_device_that_failed_while_it_was_opened_is_let_go_of(wants, device, tending, clock) -> None:
+    breaks(device, "failed")
+    for _ in range(3):
+        clock.sleep(tending.turn(wants))
+    tending.end()
+    assert device.closings == device.openings == 3
+
+
 def test_somebody_who_waits_is_reason_to_try_at_once(device, tending, run) -> None:
     breaks(device, "busy")
     run(60)
