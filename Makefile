@@ -68,6 +68,10 @@ nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions
 hardware-qemu: $(READY) ## The kiosk's drivers on devices that a stock Debian kernel pretends, in QEMU
 	@scripts/hardware/qemu.sh
 
+.PHONY: hardware-libcamera
+hardware-libcamera: $(READY) ## The driver picamera2 on the virtual camera of Debian testing's libcamera (as root)
+	@scripts/hardware/libcamera.sh
+
 .PHONY: demo
 demo: $(READY) $(MODELS_READY) ## A throw-away site: one login granted, then one refusal for each way to fail
 	@$(BIN)/python -m demo

@@ -5,6 +5,8 @@ from importlib import import_module
 
 from checks import Checks
 
+from kiosk_agent.logs import configure_logging
+
 LEGS = {
     "keypad": "usb_keypad",
     "camera": "v4l2_camera",
@@ -16,6 +18,7 @@ LEGS = {
 
 def main(names: list[str]) -> int:
     """Return how many checks failed."""
+    configure_logging("error")
     failed = 0
     for name in LEGS if names == ["all"] else names:
         checks = Checks(name)
