@@ -37,9 +37,9 @@ Found = tuple[Box, float]
 class FaceFinder:
     """Finds faces; the picture is seen at 320 x 240, a large one without a clear face in overlapping tiles as well."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_small: bool = False) -> None:
         """Load the model. Raises ModelsRefused."""
-        self._session = load_session(folder, models.DETECT)
+        self._session = load_session(folder, models.DETECT, is_small=is_small)
 
     def find(self, picture: Picture) -> list[tuple[Box, float]]:
         """Return the boxes of faces in a BGR picture with their scores, 0.65 to 1, surest first."""

@@ -22,9 +22,9 @@ _EYES: Final = (36, 42)
 class Eyes:
     """Looks at the eyes of a face."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_small: bool = False) -> None:
         """Load the model. Raises ModelsRefused."""
-        self._session = load_session(folder, models.EYE)
+        self._session = load_session(folder, models.EYE, is_small=is_small)
 
     def open(self, picture: Picture, landmarks: Points) -> tuple[float, float]:
         """Return the probabilities of open eyes, left of the picture first."""

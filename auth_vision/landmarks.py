@@ -19,9 +19,9 @@ _MIRRORED: Final = [1, 0, 2, 4, 3]
 class Landmarks:
     """Finds the points of a face."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_small: bool = False) -> None:
         """Load the model. Raises ModelsRefused."""
-        self._session = load_session(folder, models.LANDMARK)
+        self._session = load_session(folder, models.LANDMARK, is_small=is_small)
 
     def find(self, picture: Picture, box: Box) -> Points:
         """Return 68 points in pixels of a BGR picture, 68 x 2."""

@@ -22,9 +22,9 @@ _BINS: Final = np.arange(66) * 3.0 - 99.0
 class PoseFinder:
     """Tells a head's turn by its picture."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_small: bool = False) -> None:
         """Load the model. Raises ModelsRefused."""
-        self._session = load_session(folder, models.POSE)
+        self._session = load_session(folder, models.POSE, is_small=is_small)
 
     def find(self, picture: Picture, box: Box) -> Pose:
         """Return the pose of the face in `box` of a BGR picture."""

@@ -35,8 +35,10 @@ class Session(Protocol):
         """Return every output for one set of inputs."""
 
 
-def load_session(folder: Path, file: ModelFile) -> Session:
+def load_session(folder: Path, file: ModelFile, *, is_small: bool = False) -> Session:
     """Return an inference session of a model file in `folder`; it may be run from any thread.
+
+    One that is small keeps no memory from one run to the next.
 
     Raises ModelsRefused when the file is absent, is not the one that was pinned, or does not load.
     """
@@ -58,9 +60,12 @@ def load_session(folder: Path, file: ModelFile) -> Session:
     options.intra_op_num_threads = _THREADS_PER_SESSION
     options.inter_op_num_threads = _THREADS_PER_SESSION
     options.log_severity_level = _LOG_ERRORS_ONLY
+    options.enable_cpu_mem_arena = not is_small
     session: Session = runtime.InferenceSession(
         without_negligible_weights(model), sess_options=options, providers=["CPUExecutionProvider"]
     )
+    # The package keeps the file for a fallback to other processors, of which there is none.
+    vars(session)["_model_bytes"] = None
     return session
 
 

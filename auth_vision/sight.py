@@ -16,12 +16,12 @@ from auth_vision.pose import PoseFinder
 class Sight:
     """The measuring models, loaded once. Its methods may be called from any thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the models from a folder. Raises ModelsRefused."""
-        self.finder = FaceFinder(folder)
-        self.landmarks = Landmarks(folder)
-        self.pose = PoseFinder(folder)
-        self.eyes = Eyes(folder)
+    def __init__(self, folder: Path, *, is_small: bool = False) -> None:
+        """Load the models from a folder; small ones keep no memory between pictures. Raises ModelsRefused."""
+        self.finder = FaceFinder(folder, is_small=is_small)
+        self.landmarks = Landmarks(folder, is_small=is_small)
+        self.pose = PoseFinder(folder, is_small=is_small)
+        self.eyes = Eyes(folder, is_small=is_small)
 
     def faces(self, picture: Picture) -> list[Face]:
         """Return the faces that are surely faces in a BGR picture, largest first."""

@@ -181,6 +181,7 @@ def _hardware(settings: KioskSettings, arguments: argparse.Namespace) -> int:
 
 
 def _run(settings: KioskSettings, *, once: bool) -> int:
+    from kiosk_agent import memory
     from kiosk_agent.agent import Running
     from kiosk_agent.bootstrap import build
     from kiosk_agent.events import Ending
@@ -191,7 +192,9 @@ def _run(settings: KioskSettings, *, once: bool) -> int:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1 if once else 0))
     # What hangs up may still show what stood there last, so the screen is wiped on this way out too.
     signal.signal(signal.SIGHUP, lambda _signal, _frame: sys.exit(1))
+    memory.limit()
     services = build(settings)
+    memory.trim()  # loading the models took twice what they need
     try:
         running = Running(services)
 

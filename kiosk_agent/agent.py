@@ -13,6 +13,7 @@ from threading import Thread
 import structlog
 
 from auth_contract.actions import Action
+from kiosk_agent import memory
 from kiosk_agent.bootstrap import Services
 from kiosk_agent.camera_watch import CameraWatch
 from kiosk_agent.deadlines import Deadlines
@@ -147,6 +148,7 @@ class Agent:
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
+            memory.trim()
             _log().info("session_ended", action=effect.outcome.action.value, ending=effect.outcome.ending.value)
 
     def _let_in(self, assertion: VerifiedAssertion, ticket: int) -> None:

@@ -28,7 +28,7 @@ def open_guide(models: Path | None) -> Guide | None:
         # Imported on use: a kiosk without guidance carries no onnxruntime.
         from auth_vision.sight import Sight
 
-        return Sight(models)
+        return Sight(models, is_small=True)
     except ImportError as error:
         raise BackendRefused(f"capture.models needs a package that is not installed: {error}") from error
     except ModelsRefused as error:

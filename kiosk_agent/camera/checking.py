@@ -7,30 +7,36 @@ from typing import Final
 import cv2
 
 from kiosk_agent.camera import CameraNeeds, Image, open_camera
+from kiosk_agent.camera.condition import LASTS_S
 from kiosk_agent.errors import CameraFault
 from kiosk_agent.hardware import Finding, Options
 from kiosk_agent.settings import KioskSettings
 
-_LOOK_S: Final = 2.0
+_LOOK_S: Final = LASTS_S + 0.5
+"""Long enough for a finding to be believed."""
+
 _PICTURES_MAX: Final = 300
 """A source of files without a pace would give them by the thousand."""
 
 
 def check_camera(settings: KioskSettings, options: Options) -> Finding:
-    """Take pictures for two seconds, and keep the last where `options` say; raises CameraFault."""
+    """Take pictures for some seconds, and keep the last where `options` say; raises CameraFault."""
     camera = open_camera(settings.camera, CameraNeeds(time.monotonic, time.sleep))
     try:
+        camera.warm(True)
         camera.prepare()
-        began = time.monotonic()
-        picture, count = camera.grab(), 1
+        picture = camera.grab()
+        began, count = time.monotonic(), 0
         while time.monotonic() - began < _LOOK_S and count < _PICTURES_MAX:
             picture, count = camera.grab(), count + 1
-        took_s = time.monotonic() - began
+        rate = count / (time.monotonic() - began)
+        facts = {"state": camera.state.value, "gives": camera.form, "frame_rate": f"{rate:.1f} a second"}
+        fault = camera.fault
     finally:
         camera.close()
     if options.picture is not None:
         _save(picture, options.picture)
-    return Finding(facts_of(picture) | {"frame_rate": f"{count / took_s:.1f} a second"})
+    return Finding(facts | facts_of(picture), () if fault is None else (fault,))
 
 
 def facts_of(picture: Image) -> dict[str, str]:

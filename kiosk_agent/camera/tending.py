@@ -155,7 +155,7 @@ class Tending:
         if self._condition.state(now) is CameraState.FROZEN:
             raise CameraFault(
                 "picture",
-                f"has been the same to the last bit for {LASTS_S:.0f} s and more",
+                f"has been the same for {LASTS_S:.0f} s and more",
                 "unplug the camera and plug it in again, or restart the kiosk",
                 CameraState.FROZEN,
             )

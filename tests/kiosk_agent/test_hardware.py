@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import cv2
+import numpy as np
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
@@ -37,6 +38,7 @@ def test_a_good_camera_is_measured_and_its_picture_saved(kiosk, tmp_path) -> Non
     assert found.faults == ()
     assert found.facts["resolution"] == "64x48"
     assert {"brightness", "sharpness", "frame_rate"} <= found.facts.keys()
+    assert (found.facts["state"], found.facts["gives"]) == ("ok", "64x48")
     assert cv2.imread(str(tmp_path / "seen.jpg")).shape == (48, 64, 3)
 
 
@@ -150,3 +152,11 @@ def test_the_device_key_is_looked_at_and_none_is_made(kiosk, tmp_path) -> None:
     assert check(PARTS["key"], settings, Options()).facts["key"] == "good"
     settings.key_file.chmod(0o644)
     assert "0644" in check(PARTS["key"], settings, Options()).faults[0]
+
+
+def test_a_dark_camera_gives_pictures_and_is_not_good(kiosk, members, tmp_path) -> None:
+    cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((48, 64, 3), np.uint8))
+    camera = {"kind": "replay", "sources": [str(tmp_path / "dark.png")], "fps": 30}
+    found = check(PARTS["camera"], kiosk(camera=camera), Options())
+    assert found.facts["state"] == "dark"
+    assert "sees next to nothing" in found.faults[0]
