@@ -107,7 +107,8 @@ class Agent:
     def turn(self) -> None:
         """Show the session, wait at most a second for an event, and handle it."""
         self._services.health.turn()
-        self._camera.note()
+        if (found := self._camera.note(self._session.step)) is not None:
+            self.handle(found)
         self._show()
         now = self._services.around.monotonic()
         left_s, reveal_s = self._deadlines.left_s(now), self._deadlines.reveal_left_s(now)
@@ -122,6 +123,7 @@ class Agent:
     def handle(self, event: Event) -> None:
         """Advance the session by one event and do what it asks for."""
         before = self._session
+        event = self._camera.instead_of(event)
         self._session, effects = advance(before, event)
         self._deadlines = self._deadlines.moved(before, self._session, self._services.around.monotonic())
         if isinstance(event, _PRESSES):

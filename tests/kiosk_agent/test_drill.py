@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from kiosk_agent.bootstrap import build
+from kiosk_agent.events import ServiceUp
 from kiosk_agent.vocabulary import CameraState as State
+from kiosk_agent.vocabulary import Cause, Step
 from tests.kiosk_agent.test_agent import Kiosk
 
 
@@ -59,3 +61,24 @@ def test_what_a_drill_asks_for_is_known_while_nobody_is_there_and_ends_with_it(w
     drill.write_text("")
     until(kiosk, State.OK)
     assert (health.camera_fault, health.camera_warning) == (None, None)
+
+
+def test_without_a_camera_the_kiosk_is_out_of_service_until_it_is_back(kiosk, drill) -> None:
+    until(kiosk, State.OK)
+    kiosk.agent.handle(kiosk.services.heartbeat.beat())
+    drill.write_text("unplugged")
+    kiosk.services.camera.warm(True)
+    until(kiosk, State.UNPLUGGED)
+    kiosk.agent.handle(ServiceUp())
+    assert (kiosk.agent.session.step, kiosk.agent.session.outcome.cause) == (Step.OUT_OF_SERVICE, Cause.CAMERA)
+    drill.unlink()
+    until(kiosk, State.OK)
+    assert kiosk.agent.session.step is Step.ATTRACT
+
+
+@pytest.mark.parametrize("word", ["dark", "slow"])
+def test_a_camera_that_sees_badly_keeps_nobody_out(word, kiosk, drill) -> None:
+    drill.write_text(word)
+    kiosk.services.camera.warm(True)
+    until(kiosk, State(word))
+    assert kiosk.agent.session.step is Step.ATTRACT
