@@ -84,6 +84,10 @@ run: $(READY) $(MODELS_READY) ## The same site left running, for a person to try
 bench: $(READY) $(MODELS_READY) ## Measure; prints a table and writes JSON
 	@$(BIN)/python -m bench
 
+.PHONY: screens
+screens: $(READY) ## Draw what people see at each step into docs/screens
+	@$(BIN)/python -m scripts.screens
+
 .PHONY: format
 format: $(READY) ## Put the sources into the project's format
 	@$(BIN)/ruff check --quiet --fix .

@@ -1,7 +1,7 @@
 """`make demo` and `make run`: a throw-away site, performed or left running.
 
 python -m demo            one login granted, one refusal for each way to fail, and every other action
-python -m demo --serve    the same site with a kiosk in this terminal, to try by hand
+python -m demo --serve    the same site with the kiosk's page for a browser, to try by hand; or in the --terminal
 """
 
 import argparse
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,14 @@ _CAMERA = Path("/dev/video0")
 def main() -> int:
     """Run what was asked for; 0 when everything happened as it should."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--serve", action="store_true", help="leave the site running, with a kiosk in this terminal")
-    serve = parser.parse_args().serve
+    parser.add_argument("--serve", action="store_true", help="leave the site running, with a page to try")
+    parser.add_argument("--terminal", action="store_true", help="with --serve: the kiosk in this terminal")
+    chosen = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="4auth-demo-") as folder:
-            return _serve(Path(folder)) if serve else _perform(Path(folder))
+            if chosen.serve:
+                return _serve(Path(folder), in_terminal=chosen.terminal)
+            return _perform(Path(folder))
     except (CommandFailed, NotSeen, PicturesMissing) as error:
         print(f"\nThe demo could not go on: {error}", file=sys.stderr)
         return 1
@@ -124,31 +128,53 @@ def _evidence(verdict: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in told.items()) or "no more is kept"
 
 
-def _serve(folder: Path) -> int:
+def _serve(folder: Path, *, in_terminal: bool) -> int:
     with _stage(folder) as stage:
         has_camera = _CAMERA.exists()
-        camera = {"kind": "opencv", "device": str(_CAMERA)} if has_camera else stage.replay_camera()
+        url_file = folder / "screen.url"
+        page = {"kind": "page", "port": 0, "url_file": str(url_file), "keyboard": True}
         settings = stage.site.kiosk_settings(
             "kiosk-1",
             mac_override=MACS["kiosk-1"],
-            camera=camera,
-            keypad={"kind": "terminal"},
+            camera={"kind": "opencv", "device": str(_CAMERA)} if has_camera else stage.replay_camera(),
+            keypad={"kind": "terminal"} if in_terminal else {"kind": "scripted", "script": "/dev/null"},
             capture={"models": str(stage.site.models)},
+            **({} if in_terminal else {"screen": page}),
         )
-        _say(f"\nLog in as ada, password {PASSWORD}. Add this account to an authenticator app:")
-        _say("\n".join(terminal_lines(stage.totp.provisioning_uri(name="ada", issuer_name="4Auth demo"))))
-        _say("Without an app, this tells the code of the moment, in another terminal:")
-        _say(f"  {sys.executable} -c 'import pyotp; print(pyotp.TOTP(\"{stage.totp.secret}\").now())'")
-        if has_camera:
-            _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
-        else:
-            _say("There is no camera here: the kiosk sees the astronaut, who does what the screen asks.")
-        _say(f"Metrics: http://127.0.0.1:{stage.site.health_port}/metrics   Ctrl-C ends everything.\n")
-        input("Press Enter to start the kiosk in this terminal. ")
-        with contextlib.suppress(KeyboardInterrupt):
-            with (folder / "kiosk.log").open("ab") as log:
-                subprocess.run([command("4auth-kiosk"), "--settings", str(settings)], stderr=log, check=False)  # noqa: S603 - our own command
+        _introduce(stage, has_camera=has_camera)
+        if in_terminal:
+            input("Press Enter to start the kiosk in this terminal. ")
+        with contextlib.suppress(KeyboardInterrupt), (folder / "kiosk.log").open("ab") as log:
+            kiosk = subprocess.Popen([command("4auth-kiosk"), "--settings", str(settings)], stderr=log)  # noqa: S603 - our own command
+            try:
+                if not in_terminal:
+                    _say(f"Open this page, and type on your keyboard as on the kiosk's: {_address(url_file, kiosk)}")
+                kiosk.wait()
+            finally:
+                kiosk.terminate()
+                kiosk.wait(30)
     return 0
+
+
+def _introduce(stage: Stage, *, has_camera: bool) -> None:
+    _say(f"\nLog in as ada, password {PASSWORD}. Add this account to an authenticator app:")
+    _say("\n".join(terminal_lines(stage.totp.provisioning_uri(name="ada", issuer_name="4Auth demo"))))
+    _say("Without an app, this tells the code of the moment, in another terminal:")
+    _say(f"  {sys.executable} -c 'import pyotp; print(pyotp.TOTP(\"{stage.totp.secret}\").now())'")
+    if has_camera:
+        _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
+    else:
+        _say("There is no camera here: the kiosk sees the astronaut, who does what the screen asks.")
+    _say(f"Metrics: http://127.0.0.1:{stage.site.health_port}/metrics   Ctrl-C ends everything.\n")
+
+
+def _address(url_file: Path, kiosk: "subprocess.Popen[bytes]") -> str:
+    """Wait for the agent to write where its page is."""
+    while not url_file.exists():
+        if kiosk.poll() is not None:
+            raise CommandFailed(f"4auth-kiosk ended with {kiosk.returncode}: see {url_file.parent / 'kiosk.log'}")
+        time.sleep(0.1)
+    return url_file.read_text().strip()
 
 
 if __name__ == "__main__":

@@ -209,6 +209,7 @@ class Running:
         """Start the threads, run the agent, and end both; see `Agent.run`."""
         settings = self._services.settings
         health = None if once or settings.health is None else HealthServer(settings.health, self._services.health)
+        self._services.screen.connect(self._inbox.put, self._services.camera.latest)
         keys = KeyReader(self._services.keypad, self._services.health, self._inbox.put)
         give_up = self.agent.fail if once else None
         threads = [Thread(target=keys.run, args=(self._stopped, give_up), name="keypad", daemon=True)]

@@ -221,9 +221,9 @@ def test_the_kiosk_settings_to_start_from_show_every_setting_with_its_default() 
 
 
 def kiosk_examples() -> list[tuple[str, str]]:
-    """The other kinds of keypad, door and lights that stand in comments, each with its section's name."""
+    """The other kinds of keypad, screen, door and lights that stand in comments, each with its section's name."""
     found = []
-    for section in ("keypad", "door", "indicators"):
+    for section in ("keypad", "screen", "door", "indicators"):
         text = KIOSK_TOML.read_text(encoding="utf-8").partition(f"\n[{section}]\n")[2].partition("\n[")[0]
         for kind in text.split("\n# kind = ")[1:]:
             lines = [line for line in f"# kind = {kind}".splitlines() if re.match(r"# [A-Za-z_.]+ = ", line)]

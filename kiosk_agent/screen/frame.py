@@ -24,7 +24,7 @@ class View:
     `subject` is what all of it is about, `aside` stands beside the entry, `options` are a menu's lines.
     `movement` is what to do before the camera, `oval` whether a face is seen as it should be, `progress`
     how many of how many movements or pictures. `keys` are labels and what they do. `code_left_s` is how
-    long the present one-time code holds.
+    long the present one-time code holds. `chrome` is what a page says around all this.
     """
 
     title: str
@@ -48,6 +48,7 @@ class View:
     mode: str = ""
     contact: str = ""
     code_left_s: int | None = None
+    chrome: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _ALL_KEYS: Final[Mapping[Key, str]] = {

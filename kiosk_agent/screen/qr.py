@@ -38,6 +38,11 @@ def smallest(text: str) -> tuple[int, int]:
     return side, (side + 1) // 2
 
 
+def modules(text: str) -> list[list[bool]]:
+    """Return the rows of a text's code with its quiet zone, true where it is dark."""
+    return [[not is_light for is_light in row] for row in _light(text, *_FORMS[0])]
+
+
 def _light(text: str, correction: int, quiet: int) -> list[list[bool]]:
     code: Any = QRCode(error_correction=correction, border=quiet)
     code.add_data(text)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import Final, TextIO
 
+from kiosk_agent.camera.driver import Image
+from kiosk_agent.events import KeyEvent
 from kiosk_agent.languages import Speakers
 from kiosk_agent.phrases import Phrase
 from kiosk_agent.screen.columns import width_of, wrap
@@ -65,6 +67,9 @@ class TerminalBackend:
         # Within a page only what differs is painted: a QR code that blinks each second is hard to scan.
         self._say(text, _CLEAR + text if page != self._page else _over(text))
         self._page = page
+
+    def connect(self, put: Callable[[KeyEvent], None], latest: Callable[[], Image | None]) -> None:
+        """A terminal has no keys of its own that are not a keypad's, and shows no pictures."""
 
     def close(self) -> None:
         """Clear a terminal."""

@@ -44,7 +44,9 @@ def view(session: Session, left_s: float | None = None, frame: Frame | None = No
         shown = _step_view(session, frame)
     if left_s is not None and session.step in _SHOWS_SECONDS:
         shown = replace(shown, seconds_left=ceil(left_s))
-    return replace(shown, step=session.step, language=frame.speaker.language, notice=frame.say(frame.notice))
+    chrome = {name: frame.say(text, count="{count}") for name, text in words.PAGE.items()}
+    shown = replace(shown, step=session.step, language=frame.speaker.language, chrome=chrome)
+    return replace(shown, notice=frame.say(frame.notice))
 
 
 def _step_view(session: Session, frame: Frame) -> View:

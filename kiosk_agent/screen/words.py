@@ -218,6 +218,24 @@ CAUSES: Final[Mapping[Cause, str]] = MappingProxyType(
 )
 """What is wrong with a kiosk that is out of service."""
 
+PAGE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "seconds": "{count} s",
+        "code_left": "The code holds for {count} s.",
+        "preview": "What the camera sees",
+        "ask": "Please ask:",
+        "lost": "Out of service",
+        "lost_line": "This kiosk comes back by itself.",
+        "mode": "Letters",
+        "backspace": "Correct",
+        "clear": "Clear",
+        "more": "More time",
+        "cancel": "Cancel",
+        "enter": "Enter",
+    }
+)
+"""What a page says beside a view, by what it is for; the page counts seconds itself."""
+
 NEXT_STEP: Final[Mapping[Ending, str]] = MappingProxyType(
     {
         Ending.DENIED: "Check all that you type, and wait for a fresh code before you try again.",

@@ -13,7 +13,7 @@ from kiosk_agent.settings.doors import AnyDoor, LogDoor
 from kiosk_agent.settings.indicators import AnyIndicators, NoIndicators
 from kiosk_agent.settings.keypads import AnyKeypad, ScriptedKeypad, TerminalKeypad
 from kiosk_agent.settings.network import MacTrait
-from kiosk_agent.settings.screens import AnyScreen, TerminalScreen
+from kiosk_agent.settings.screens import AnyScreen, PageScreen, TerminalScreen
 from kiosk_agent.settings.section import Section
 from kiosk_agent.settings.server import HealthSettings, ServerSettings
 from kiosk_agent.settings.session import CaptureSettings, SessionSettings
@@ -27,6 +27,7 @@ __all__ = [
     "LogDoor",
     "NoSpeech",
     "OpencvCamera",
+    "PageScreen",
     "Picamera2Camera",
     "ReplayCamera",
     "ScriptedKeypad",
@@ -74,6 +75,10 @@ class KioskSettings(Section):
                     "camera.device is a file and no camera",
                 ),
                 (self.keypad.kind == "scripted", 'keypad.kind = "scripted" reads secrets from a file'),
+                (
+                    self.screen.kind == "page" and self.screen.keyboard,
+                    "screen.keyboard lets a browser's keyboard type",
+                ),
                 (self.mac_override is not None, "mac_override claims a MAC that the machine does not have"),
                 (self.clock_offset_s != 0, "clock_offset_s makes the clock wrong"),
             )
@@ -84,6 +89,12 @@ class KioskSettings(Section):
     def _production_is_safe(self) -> "KioskSettings":
         if self.environment == "production" and self.unsafe_variants:
             raise ValueError(f'{"; ".join(self.unsafe_variants)}: this needs environment = "development"')
+        return self
+
+    @model_validator(mode="after")
+    def _a_page_is_found(self) -> "KioskSettings":
+        if self.environment == "production" and self.screen.kind == "page" and self.screen.url_file is None:
+            raise ValueError('screen.kind = "page" needs screen.url_file, or no browser would find its address')
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Settings of each screen backend."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,11 +18,23 @@ class ScreenSection(Section):
     )
 
 
+class PageScreen(ScreenSection):
+    """A page on this machine alone, for a browser in kiosk mode."""
+
+    kind: Literal["page"]
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: int = Field(ge=0, le=65535, description="0 takes any that is free")
+    url_file: Path | None = Field(default=None, description="Where the address with its token is written, mode 0600")
+    preview_fps: float = Field(default=10.0, ge=1, le=30, description="Pictures a second of what the camera sees")
+    touch: Literal["off", "ordered", "scrambled"] = Field(default="off", description="Keys on the screen itself")
+    keyboard: bool = Field(default=False, description="Take the browser's own keys; for development only")
+
+
 class TerminalScreen(ScreenSection):
     """The terminal, or plain lines where standard output is none."""
 
     kind: Literal["terminal"]
 
 
-AnyScreen = TerminalScreen
+AnyScreen = Annotated[TerminalScreen | PageScreen, Field(discriminator="kind")]
 """The settings of one screen, of whatever kind."""

@@ -1,0 +1,131 @@
+"""The page in a real browser: every state fits, is read from a distance, and keeps nobody out."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from kiosk_agent.phrases import Language
+from kiosk_agent.screen.page import PageBackend
+from scripts.screens import SIZES, chromium, page_backend, scenes, show
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium; scripts/apt-install.sh")
+
+SCENES = scenes()
+TEXT_MIN_PX = 24
+MEASURE = """() => {
+    const faults = [];
+    const root = document.documentElement;
+    const [width, height] = [root.clientWidth, root.clientHeight];
+    if (document.body.scrollWidth > width) faults.push(`the page is ${document.body.scrollWidth} wide`);
+    const foot = document.querySelector("footer").getBoundingClientRect();
+    const head = document.querySelector("header").getBoundingClientRect();
+    const told = (element) => `<${element.tagName.toLowerCase()} id=${element.id}> ${element.textContent.slice(0, 40)}`;
+    for (const element of document.body.querySelectorAll("*")) {
+        const text = [...element.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+        const box = element.getBoundingClientRect();
+        if (!box.width || getComputedStyle(element).visibility === "hidden") continue;
+        if (text && parseFloat(getComputedStyle(element).fontSize) < 24) faults.push(`too small: ${told(element)}`);
+        if (!text && element.tagName !== "IMG") continue;
+        if (box.left < -1 || box.right > width + 1) faults.push(`past the edge: ${told(element)}`);
+        const isInMain = element.closest("main") !== null;
+        const isCovered = isInMain && (box.top < head.bottom - 1 || box.bottom > foot.top + 1);
+        if (isCovered) faults.push(`does not fit: ${told(element)}`);
+        const isCut = element.clientWidth && element.scrollWidth > element.clientWidth + 1;
+        if (isCut && !["entry", "subject"].includes(element.id)) faults.push(`cut off: ${told(element)}`);
+    }
+    return faults;
+}"""
+"""What is too small, cut off, outside of its place or past the edge."""
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[PageBackend]:
+    with page_backend() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def page(backend: PageBackend, browser: Browser) -> Iterator[Page]:
+    made = browser.new_page(reduced_motion="reduce")
+    errors: list[str] = []
+    made.on("pageerror", lambda error: errors.append(str(error)))
+    made.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    made.goto(backend.url)
+    yield made
+    # The last picture of a preview is cut short when a person leaves the camera.
+    assert [error for error in errors if "/preview" not in error and "404" not in error] == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("language", Language)
+def test_every_state_fits_every_screen_in_every_language(backend, page, size, language) -> None:
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    faults = []
+    for name, scene in SCENES.items():
+        show(backend, page, scene, language)
+        faults += [f"{name}: {fault}" for fault in page.evaluate(MEASURE)]
+    assert faults == []
+
+
+AXE = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "wcag2aaa", "best-practice"]},
+    "rules": {"color-contrast-enhanced": {"enabled": True}, "target-size": {"enabled": True}},
+}
+
+
+@pytest.mark.parametrize("language", [Language.ENGLISH, Language.ARABIC])
+def test_axe_finds_nothing_in_any_state(backend, page, language) -> None:
+    """With the enhanced contrast of 7:1, WCAG 2.2 success criterion 1.4.6."""
+    page.set_viewport_size({"width": 1024, "height": 600})
+    found = {}
+    for name, scene in SCENES.items():
+        show(backend, page, scene, language)
+        result = Axe().run(page, options=AXE)
+        if result.violations_count:
+            found[name] = result.generate_report()
+    assert found == {}
+
+
+def test_axe_would_find_a_fault(backend, page) -> None:
+    show(backend, page, SCENES["denied"])
+    page.evaluate("document.getElementById('title').style.color = '#555555'")
+    assert Axe().run(page, options=AXE).violations_count > 0
+    page.reload()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_page_speaks_the_language_that_it_shows(backend, page, name) -> None:
+    show(backend, page, SCENES[name], Language.ARABIC)
+    assert page.evaluate("[document.documentElement.lang, document.documentElement.dir]") == ["ar", "rtl"]
+    assert page.locator("h1").count() == 1
+
+
+def test_when_the_agent_is_gone_the_page_says_so_and_nothing_of_a_session_stays(browser) -> None:
+    page = browser.new_page()
+    with page_backend() as backend:
+        page.goto(backend.url)
+        show(backend, page, SCENES["qr"])
+        assert page.locator("#code path").count() == 1
+    page.wait_for_function("() => document.body.dataset.step === 'lost'", timeout=6000)
+    assert page.locator("#code path").count() == 0
+    assert page.locator("h1").inner_text() == "Out of service"
+    page.close()
+
+
+def test_who_wants_no_motion_sees_none(backend, page) -> None:
+    show(backend, page, SCENES["turn_left"])
+    running = "document.getAnimations().filter((one) => one.playState === 'running').length"
+    assert page.evaluate(running) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(running) > 0
+    page.emulate_media(reduced_motion="reduce")
