@@ -72,17 +72,20 @@ class Kiosk:
 
     def enter(self, entry: Entry) -> str:
         """Type one session and return the line with which the screen answered."""
+        for line in entry.lines()[:3]:
+            self.press(**line)
+        said = self.answer()
+        if said.startswith("Once more, please:"):
+            self.press(**entry.lines()[3])
+        return said
+
+    def press(self, **line: Any) -> None:
+        """Type one line of a keypad's script; see `kiosk_agent/keypad/scripted.py`."""
         process = self._running()
         if process.stdin is None:
             raise CommandFailed("4auth-kiosk has no keypad")
-        for line in entry.lines()[:3]:
-            process.stdin.write(json.dumps(line) + "\n")
+        process.stdin.write(json.dumps(line) + "\n")
         process.stdin.flush()
-        said = self.answer()
-        if said.startswith("Once more, please:"):
-            process.stdin.write(json.dumps(entry.lines()[3]) + "\n")
-            process.stdin.flush()
-        return said
 
     def answer(self) -> str:
         """The next line on the screen that tells a result."""
