@@ -199,13 +199,35 @@ class ChangeReply(WireModel):
     pending: PendingChange | None = None
 
 
+Word = Annotated[Printable, Field(max_length=24, description="One word of a closed set of the kiosk's")]
+
+
+class KioskState(WireModel):
+    """How a kiosk does. What it cannot know (a temperature, say) is left out.
+
+    `interval_s` is until the next sign of life, `uptime_s` the agent's, `clock_offset_s` the kiosk's clock minus
+    the server's at the last one. `throttled` are the board's own words for what holds it back.
+    """
+
+    interval_s: float = Field(gt=0, le=600)
+    uptime_s: int = Field(ge=0, le=10**9)
+    temperature_c: float | None = Field(default=None, ge=-100, le=200)
+    throttled: tuple[Word, ...] = Field(default=(), max_length=8)
+    camera: Word | None = None
+    keypad: Word | None = None
+    door: Word | None = None
+    clock_offset_s: float | None = Field(default=None, ge=-(10**10), le=10**10)
+    last_error: Printable | None = Field(default=None, max_length=200)
+
+
 class HeartbeatRequest(WireModel):
-    """A kiosk's sign of life, with what its operator should know."""
+    """A kiosk's sign of life, with what its operator should know; agents of before `state` send none."""
 
     agent_version: Printable = Field(max_length=32)
     mac: Mac
     permanent_mac: Mac | None = None
     faults: tuple[Annotated[Printable, Field(max_length=120)], ...] = Field(default=(), max_length=16)
+    state: KioskState | None = None
 
 
 class HeartbeatReply(WireModel):

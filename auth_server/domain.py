@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from auth_contract.actions import Action, CaptureHint, Movement
 from auth_contract.messages import FrameMark
@@ -58,7 +59,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """A registered kiosk. `public_key` is its raw Ed25519 key, 32 bytes; `faults` are what it last reported."""
+    """A registered kiosk. `public_key` is its raw Ed25519 key, 32 bytes.
+
+    `faults` are what it last reported, `state` the members of the contract's `KioskState`, empty where it sent none.
+    """
 
     kiosk_id: str
     public_key: bytes
@@ -67,6 +71,7 @@ class Kiosk:
     last_seen_at: datetime | None = None
     agent_version: str | None = None
     faults: tuple[str, ...] = ()
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ def note_heartbeat(
     if report.mac != kiosk.mac_address:
         faults = (f"its MAC is {report.mac}, and {kiosk.mac_address} is registered", *faults)
     with services.database.transaction() as session:
-        if services.kiosks.record_heartbeat(session, kiosk.kiosk_id, now, report.agent_version, faults):
+        if services.kiosks.record_heartbeat(session, kiosk.kiosk_id, now, report.agent_version, faults, report.state):
             entry = AuditEntry(
                 action="heartbeat",
                 success=not faults,

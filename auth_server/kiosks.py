@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from auth_contract.fields import KioskId, canonical_mac
+from auth_contract.messages import KioskState
 from auth_server.domain import Kiosk
 from auth_server.errors import StoreError
 from auth_server.store.database import Database
@@ -23,6 +24,7 @@ _COLUMNS = select(
     KIOSKS.c.last_seen_at,
     KIOSKS.c.agent_version,
     KIOSKS.c.faults,
+    KIOSKS.c.state,
 )
 _FIND = _COLUMNS.where(KIOSKS.c.kiosk_id == bindparam("wanted"))
 _LIST = _COLUMNS.order_by(KIOSKS.c.kiosk_id)
@@ -31,7 +33,12 @@ _ENABLE = update(KIOSKS).where(KIOSKS.c.kiosk_id == bindparam("wanted")).values(
 _SEEN = (
     update(KIOSKS)
     .where(KIOSKS.c.kiosk_id == bindparam("wanted"))
-    .values(last_seen_at=bindparam("now"), agent_version=bindparam("version"), faults=bindparam("reported"))
+    .values(
+        last_seen_at=bindparam("now"),
+        agent_version=bindparam("version"),
+        faults=bindparam("reported"),
+        state=bindparam("told"),
+    )
 )
 _KIOSK_ID = TypeAdapter[str](KioskId)
 
@@ -67,6 +74,7 @@ class Kiosks:
             "mac_address": kiosk.mac_address,
             "enabled": True,
             "faults": [],
+            "state": {},
         }
         with self._database.transaction() as session:
             connection = session.connection()
@@ -82,16 +90,23 @@ class Kiosks:
             return changed.rowcount == 1
 
     def record_heartbeat(
-        self, session: Session, kiosk_id: str, now: datetime, agent_version: str, faults: Sequence[str]
+        self,
+        session: Session,
+        kiosk_id: str,
+        now: datetime,
+        agent_version: str,
+        faults: Sequence[str],
+        state: KioskState | None = None,
     ) -> bool:
         """Note in the caller's transaction that a kiosk is alive; true when it reports other faults than before."""
         connection = session.connection()
         known = connection.execute(_FIND, {"wanted": kiosk_id}).one()
-        values = {"wanted": kiosk_id, "now": now, "version": agent_version, "reported": list(faults)}
+        told = {} if state is None else state.model_dump(mode="json", exclude_none=True)
+        values = {"wanted": kiosk_id, "now": now, "version": agent_version, "reported": list(faults), "told": told}
         connection.execute(_SEEN, values)
         return _kiosk(known).faults != tuple(faults)
 
 
 def _kiosk(row: Sequence[Any]) -> Kiosk:
-    kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, faults = row
-    return Kiosk(kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, tuple(faults))
+    kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, faults, state = row
+    return Kiosk(kiosk_id, public_key, mac_address, enabled, last_seen_at, agent_version, tuple(faults), state)

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from kiosk_agent.errors import KioskAgentError, StartRefused
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if arguments.check_config:
             return _check(settings, arguments.settings)
-        return _run(settings, once=arguments.once)
+        return _run(settings, arguments.settings, once=arguments.once)
     except StartRefused as error:
         print(f"4auth-kiosk: {error}", file=sys.stderr)
         return EX_CONFIG
@@ -180,10 +179,8 @@ def _hardware(settings: KioskSettings, arguments: argparse.Namespace) -> int:
     return 0 if report(settings, options, is_checked=arguments.check) else 1
 
 
-def _run(settings: KioskSettings, *, once: bool) -> int:
-    from kiosk_agent import memory
-    from kiosk_agent.agent import Running
-    from kiosk_agent.bootstrap import build
+def _run(settings: KioskSettings, path: Path, *, once: bool) -> int:
+    from kiosk_agent import memory, service
     from kiosk_agent.events import Ending
     from kiosk_agent.logs import configure_logging
 
@@ -193,21 +190,10 @@ def _run(settings: KioskSettings, *, once: bool) -> int:
     # What hangs up may still show what stood there last, so the screen is wiped on this way out too.
     signal.signal(signal.SIGHUP, lambda _signal, _frame: sys.exit(1))
     memory.limit()
-    services = build(settings)
-    memory.trim()  # loading the models took twice what they need
-    try:
-        running = Running(services)
-
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            running.agent.stop()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        outcome = running.run(once=once)
-    finally:
-        services.close()
     if not once:
+        service.serve(settings, path)
         return 0
+    outcome = service.run_once(settings)
     if outcome is not None and sys.stdout.isatty():
         print(f"{outcome.ending.value}: {outcome.message}")  # a terminal was cleared when its screen was closed
     return 0 if outcome is not None and outcome.ending is Ending.GRANTED else 1

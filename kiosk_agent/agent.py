@@ -47,6 +47,7 @@ from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
+from kiosk_agent.systemd import CAMERA_STALL_S, Notifier
 
 _TICK_S = 1.0
 _PRESSES = (Typed, Erased, Cleared, Entered, Cancelled, MoreTime)
@@ -70,6 +71,7 @@ class Agent:
         self._deadlines = Deadlines(services.settings.session)
         self._outcome: Outcome | None = None
         self._is_stopping = False
+        self._is_leaving = False
         self._fault: KioskAgentError | None = None
         self._camera = CameraWatch(services.camera, services.health)
         self._notice = words.DEVELOPMENT if services.settings.unsafe_variants else ""
@@ -87,7 +89,7 @@ class Agent:
         self._services.keypad.follow(self._session.step)
         if once:
             self.handle(Begun(Action.LOGIN))
-        while not self._is_stopping and not (once and self._outcome is not None):
+        while not self._is_stopping and not (once and self._outcome is not None) and not self._may_leave:
             self.turn()
         self._show()
         if self._fault is not None:
@@ -98,6 +100,15 @@ class Agent:
         """Let `run` return soon; safe from a signal handler and from any thread."""
         self._is_stopping = True
         self._inbox.put(None)
+
+    def leave(self) -> None:
+        """Let `run` return as soon as nobody is served any more; safe from a signal handler."""
+        self._is_leaving = True
+        self._inbox.put(None)
+
+    @property
+    def _may_leave(self) -> bool:
+        return self._is_leaving and self._session.step in {Step.ATTRACT, Step.OUT_OF_SERVICE}
 
     def fail(self, fault: KioskAgentError) -> None:
         """Let `run` raise soon: without this part there is no kiosk."""
@@ -183,7 +194,7 @@ class Agent:
     def _frame(self, now: float) -> Frame:
         settings = self._services.settings
         return Frame(
-            notice=self._notice,
+            notice=self._notice or (words.DISK if self._services.health.disk_fault else ""),
             local=datetime.astimezone,  # the kiosk's own time zone, which a change of the clocks changes
             speaker=self._services.speakers.of(self._session.language or settings.screen.language),
             labels=self._services.keypad.labels,
@@ -197,8 +208,9 @@ class Agent:
 class Running:
     """An agent with its threads around it."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, notifier: Notifier | None = None) -> None:
         self._services = services
+        self._notifier = notifier or Notifier({})
         self._inbox = ThreadInbox()
         self._errands = ErrandThread()
         self._doors = ErrandThread("door")
@@ -216,6 +228,8 @@ class Running:
         if not once:
             beat = (keys.pass_on, self._stopped, settings.server.heartbeat_s)
             threads.append(Thread(target=self._services.heartbeat.run, args=beat, name="heartbeat", daemon=True))
+            feed = (self._is_alive, self._stopped)
+            threads.append(Thread(target=self._notifier.feed, args=feed, name="watchdog", daemon=True))
         for thread in threads:
             thread.start()
         if health is not None:
@@ -231,6 +245,11 @@ class Running:
             threads[0].join(2 * KEY_WAIT_S)
             if health is not None:
                 health.stop()
+
+    def _is_alive(self) -> bool:
+        """Whether the loop turns and the camera's thread makes progress; systemd starts the agent anew where not."""
+        still_s = self._services.around.monotonic() - self._services.camera.progress_at
+        return self._services.health.is_alive and still_s < CAMERA_STALL_S
 
 
 def _log() -> structlog.stdlib.BoundLogger:

@@ -12,6 +12,7 @@ import structlog
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera, CameraNeeds, open_camera
 from kiosk_agent.client import AuthClient, Surroundings
+from kiosk_agent.disk import disk_fault
 from kiosk_agent.door import Door, open_door
 from kiosk_agent.errands import Errands
 from kiosk_agent.guide import open_guide
@@ -92,7 +93,16 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
             settings=settings,
             identity=identity,
             errands=Errands(client, verifier, camera, settings.capture, identity, around, health, guide),
-            heartbeat=Heartbeat(beats, identity, around.now, health, settings.unsafe_variants),
+            heartbeat=Heartbeat(
+                beats,
+                identity,
+                around,
+                health,
+                camera,
+                settings.unsafe_variants,
+                settings.server.heartbeat_s,
+                lambda: disk_fault(settings.key_file.parent, is_read_only=settings.read_only_root),
+            ),
             health=health,
             camera=camera,
             keypad=keypad,

@@ -14,6 +14,7 @@ may be closed by the server in the moment in which it is used again.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar, overload
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,13 +62,17 @@ class Surroundings:
 
 
 class AuthClient:
-    """One kiosk's exchanges with its auth server. Not for several threads at once."""
+    """One kiosk's exchanges with its auth server. Not for several threads at once.
+
+    `clock_offset_s` is this clock minus the server's by the date of its last reply, whatever it said.
+    """
 
     def __init__(self, settings: ServerSettings, kiosk_id: str, key: Ed25519PrivateKey, around: Surroundings) -> None:
         self._settings = settings
         self._kiosk_id = kiosk_id
         self._key = key
         self._around = around
+        self.clock_offset_s: float | None = None
         self._http = pinned_session(settings.pins)
 
     def open_attempt(self, action: Action, name: str = "") -> AttemptReply:
@@ -164,12 +169,19 @@ class AuthClient:
         is_whole = False
         try:
             with self._http.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
+                self._compare_clocks(response.headers.get("Date", ""))
                 found = response.status_code, self._read(response, ends)
             is_whole = True
             return found
         finally:
             if not (is_kept and is_whole):
                 self._http.close()  # drops the kept connection; the session makes new ones
+
+    def _compare_clocks(self, date: str) -> None:
+        try:
+            self.clock_offset_s = (self._around.now() - parsedate_to_datetime(date)).total_seconds()
+        except (ValueError, TypeError):  # none, or one without a zone
+            self.clock_offset_s = None
 
     def _read(self, response: Response, ends: float) -> bytes:
         """Read a reply of bounded size in bounded time, drip-fed or not."""

@@ -26,7 +26,8 @@ STALL_S: Final = 10.0
 class Health:
     """The state that probes and heartbeats report; each field is written by one thread.
 
-    `server_fault` begins with a text: a kiosk that never reached its server is not ready.
+    `server_fault` begins with a text: a kiosk that never reached its server is not ready. `last_error` is what the
+    server should hear of when it can be reached again.
     """
 
     monotonic: Callable[[], float]
@@ -37,7 +38,14 @@ class Health:
     door_fault: str | None = None
     server_fault: str | None = "no heartbeat was answered yet"
     clock_fault: str | None = None
+    disk_fault: str | None = None
+    clock_offset_s: float | None = None
+    last_error: str | None = None
     turned_at: float = 0.0
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.monotonic()
 
     def turn(self) -> None:
         """Note that the loop is alive."""

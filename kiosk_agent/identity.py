@@ -21,6 +21,7 @@ class Identity:
     kiosk_id: str
     key: Ed25519PrivateKey = field(repr=False)
     read: Callable[[], Nic]
+    interface: str = ""
 
     @property
     def public_key(self) -> str:
@@ -34,7 +35,8 @@ def load_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_
 
     Raises IdentityRefused when the key or the interface is not fit for use.
     """
-    return Identity(settings.kiosk_id, load_or_make_key(settings.key_file), lambda: _reading(settings, read))
+    key = load_or_make_key(settings.key_file)
+    return Identity(settings.kiosk_id, key, lambda: _reading(settings, read), settings.interface)
 
 
 def check_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_nic) -> bool:

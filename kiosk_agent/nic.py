@@ -57,6 +57,11 @@ def read_nic(interface: str, *, sys_root: Path = Path("/sys"), reader: "MacReade
     return Nic(mac, permanent, tuple(fault for fault, _ in found), tuple(trait for _, trait in found))
 
 
+def has_carrier(interface: str, *, sys_root: Path = Path("/sys")) -> bool:
+    """Return whether a cable is in and the other end alive; true where the kernel does not say."""
+    return _read(sys_root / "class/net" / interface / "carrier") != "0"
+
+
 class MacReader:
     """Asks the kernel."""
 

@@ -9,8 +9,9 @@ from auth_server.domain import Kiosk
 from auth_server.kiosks import Kiosks
 from provisioning.act import Act, commit, perform, refusals_recorded
 from provisioning.desk import Desk, pass_desk, shared_options, yes_option
-from provisioning.kiosk_lookup import check_unique, find_kiosk, kiosk_document, when
+from provisioning.kiosk_lookup import check_unique, find_kiosk, kiosk_document
 from provisioning.kiosk_replace import replace_key
+from provisioning.kiosk_table import COLUMNS, is_silent, report_of, row_of, standing
 from provisioning.params import KIOSK_ID, MAC, PUBLIC_KEY, SPAN, encode_public_key
 
 
@@ -56,7 +57,7 @@ kiosk.add_command(replace_key)
 @shared_options
 @pass_desk
 def list_(desk: Desk, stale: timedelta | None) -> None:
-    """List all kiosks, or those that went silent.
+    """List all kiosks, or those that went silent: of these three signs of life in a row did not come.
 
     \b
     Example:
@@ -66,12 +67,9 @@ def list_(desk: Desk, stale: timedelta | None) -> None:
         kiosks = Kiosks(opened.database).list()
     if stale is not None:
         kiosks = [k for k in kiosks if k.enabled and not _is_seen_since(k, desk.now() - stale)]
-    rows = [
-        (k.kiosk_id, _standing(k), k.mac_address, when(k.last_seen_at) or "never", k.agent_version or "-", _report(k))
-        for k in kiosks
-    ]
-    desk.output.table(("KIOSK", "STANDING", "MAC", "LAST SEEN", "VERSION", "REPORTS"), rows)
-    desk.output.result({"kiosks": [kiosk_document(k) for k in kiosks]})
+    now = desk.now()
+    desk.output.table(COLUMNS, [row_of(k, now) for k in kiosks])
+    desk.output.result({"kiosks": [kiosk_document(k) | {"is_silent": is_silent(k, now)} for k in kiosks]})
 
 
 @kiosk.command()
@@ -87,8 +85,11 @@ def show(desk: Desk, kiosk_id: str) -> None:
     """
     with desk.site() as opened:
         found = find_kiosk(Kiosks(opened.database), kiosk_id)
-    for name, value in (kiosk_document(found) | {"faults": _report(found)}).items():
+    shown = {**kiosk_document(found), "faults": report_of(found), "state": "" if found.state else None}
+    for name, value in shown.items():
         desk.output.say(f"{name.replace('_', ' ') + ':':16}{'-' if value is None else value}")
+    for name, value in found.state.items():
+        desk.output.say(f"  {name.replace('_', ' ') + ':':16}{', '.join(value) if isinstance(value, list) else value}")
     for fault in found.faults:
         desk.output.say(f"  {fault}")
     desk.output.result({"kiosk": kiosk_document(found)})
@@ -139,20 +140,8 @@ def _act(verb: str, desk: Desk, kiosk_id: str) -> Act:
 
 def _tell_standing(desk: Desk, before: Kiosk, after: Kiosk) -> None:
     word = "was already" if before.enabled == after.enabled else "is now"
-    desk.output.say(f"Kiosk {after.kiosk_id} {word} {_standing(after)}.")
+    desk.output.say(f"Kiosk {after.kiosk_id} {word} {standing(after)}.")
     desk.output.result({"kiosk": kiosk_document(after)})
-
-
-def _standing(kiosk: Kiosk) -> str:
-    return "enabled" if kiosk.enabled else "disabled"
-
-
-def _report(kiosk: Kiosk) -> str:
-    """What the kiosk said of itself when it was last seen, in a word or two."""
-    if kiosk.last_seen_at is None:
-        return "-"
-    count = len(kiosk.faults)
-    return f"{count} fault{'' if count == 1 else 's'}" if count else "no fault"
 
 
 def _is_seen_since(kiosk: Kiosk, moment: datetime) -> bool:

@@ -4,7 +4,7 @@ The big picture stands last in its row, because SQLite reads through it to reach
 """
 
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -134,6 +134,7 @@ class KioskRow(Base):
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     agent_version: Mapped[str | None] = mapped_column(String(32))
     faults: Mapped[list[str]] = mapped_column(JSON)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON, server_default="{}")
 
 
 class AttemptRow(Base):

@@ -51,6 +51,7 @@ class KioskSettings(Section):
     allow_mac: tuple[MacTrait, ...] = Field(default=(), description="What its MAC may be in production all the same")
     mac_override: Mac | None = Field(default=None, description="MAC to claim instead; for development only")
     clock_offset_s: float = Field(default=0.0, ge=-86_400, le=86_400, description="Added to the clock; development")
+    read_only_root: bool = Field(default=False, description="The disk is read-only on purpose; else that is a fault")
     server: ServerSettings
     session: SessionSettings = SessionSettings()
     capture: CaptureSettings = CaptureSettings()

@@ -7,6 +7,7 @@ import json
 from collections import deque
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from itertools import cycle
 
 import numpy as np
@@ -18,9 +19,23 @@ from kiosk_agent.agent import Agent
 from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
 from kiosk_agent.errors import DoorFault
-from kiosk_agent.events import Begun, Cancelled, Ending, Entered, Entries, Erased, ServiceDown, ServiceUp, Step, Typed
+from kiosk_agent.events import (
+    Begun,
+    Cancelled,
+    Cause,
+    Ending,
+    Entered,
+    Entries,
+    Erased,
+    ServiceDown,
+    ServiceUp,
+    Step,
+    Typed,
+)
 from kiosk_agent.languages import Speakers
+from kiosk_agent.nic import has_carrier
 from kiosk_agent.speech.prompt import prompt
+from kiosk_agent.vocabulary import CameraState
 from tests.kiosk_agent.people import Person
 
 NONCE = "N" * 22
@@ -800,6 +815,52 @@ def test_a_heartbeat_reports_what_the_operator_should_know(site, server) -> None
     assert any("cannot be opened" in fault for fault in beat.json["faults"])
     assert any("mac_override" in fault for fault in beat.json["faults"])
     kiosk.services.close()
+
+
+def test_a_heartbeat_tells_how_the_kiosk_does(site, server, clock) -> None:
+    kiosk = site()
+    clock.sleep(75)
+    kiosk.services.health.door_fault = "the guard is gone"
+    server.answers["/v1/heartbeat"].appendleft(server.refusal("unavailable", 503))
+    kiosk.services.heartbeat.beat()
+    kiosk.services.heartbeat.beat()
+    kiosk.services.heartbeat.beat()
+    first, second, third = (beat.json["state"] for beat in server.at("/v1/heartbeat"))
+    assert (first["interval_s"], first["uptime_s"], first["keypad"], first["door"]) == (30.0, 75, "ok", "faulty")
+    assert first["camera"] in {state.value for state in CameraState}
+    assert "clock_offset_s" not in first and third["clock_offset_s"] == 75.0
+    assert "503" in second["last_error"], "told when the server can be reached again"
+    assert "last_error" not in third, "and once"
+    kiosk.services.close()
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "reason", "cause"),
+    [
+        (0, "kiosk_refused", Cause.REFUSED),
+        (118, "kiosk_refused", Cause.REFUSED),
+        (125, "kiosk_refused", Cause.CLOCK),
+        (-300, "kiosk_refused", Cause.CLOCK),
+        (-300, "unavailable", Cause.SERVER),
+    ],
+)
+def test_a_clock_that_is_off_is_told_from_a_kiosk_that_is_refused(offset_s, reason, cause, site, server) -> None:
+    """The server says the same of both; the date of its reply tells them apart."""
+    date = format_datetime(server.now() + timedelta(seconds=-offset_s), usegmt=True)
+    server.answer("/v1/heartbeat", replace(server.refusal(reason, 401), headers=(("Date", date),)))
+    kiosk = site()
+    assert kiosk.services.heartbeat.beat().cause is cause
+    kiosk.services.close()
+
+
+def test_a_server_with_another_key_and_a_cable_that_is_out_are_told_apart(site, server, tmp_path) -> None:
+    kiosk = site(server={"pins": ["0" * 64]})
+    assert kiosk.services.heartbeat.beat().cause is Cause.UNTRUSTED
+    kiosk.services.close()
+    for text, cause in (("0", False), ("1", True), ("", True)):
+        (tmp_path / "class/net/eth0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "class/net/eth0/carrier").write_text(text)
+        assert has_carrier("eth0", sys_root=tmp_path) is cause
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,15 @@ import stat
 import subprocess
 import sys
 import termios
+import threading
+import time
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from demo.seat import Seat
 from kiosk_agent.__main__ import main
@@ -367,3 +371,81 @@ def test_a_scripted_session_in_a_pipe_never_prints_the_secret(write, environment
     assert "The QR code and its secret are shown on a terminal only" in shown
     for secret in ("Newer-Pass", "0123-4567", "JBSW", "otpauth", "\u2588", "\u2580"):
         assert secret not in shown
+
+
+# --- new settings while it runs
+
+
+class Page:
+    """The agent with its page, and whoever looks at it over HTTP."""
+
+    def __init__(self, path: str, environment: dict[str, str], url_file: Path) -> None:
+        self.url_file = url_file
+        self.log: list[str] = []
+        self.process = subprocess.Popen(
+            command("--settings", path), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def shown(self, is_it: Callable[[dict], bool]) -> dict:
+        """The first view that is so; the page may come and go meanwhile."""
+        ends = time.monotonic() + 20
+        while time.monotonic() < ends:
+            try:
+                http = requests.Session()
+                url = self.url_file.read_text().strip()
+                http.get(url, timeout=5)
+                with http.get(url.split("/enter")[0] + "/events", stream=True, timeout=2) as events:
+                    for line in events.iter_lines(chunk_size=1):
+                        if line.startswith(b"data: ") and is_it(view := json.loads(line[6:])):
+                            return view
+            except (OSError, requests.RequestException):
+                time.sleep(0.05)
+        raise AssertionError("".join(self.log))
+
+    def _listen(self) -> None:
+        for line in self.process.stderr or ():
+            self.log.append(line)
+
+
+@pytest.fixture
+def page(write, environment, tmp_path):
+    """Starts it; writes its settings with changes."""
+    started = []
+
+    def settings(**screen) -> str:
+        screen = {"kind": "page", "port": 0, "url_file": str(tmp_path / "url"), **screen}
+        return write(lines=[], keypad={"kind": "scripted", "script": str(tmp_path / "script")}, screen=screen)
+
+    def start(**screen) -> Page:
+        started.append(Page(settings(**screen), environment, tmp_path / "url"))
+        return started[-1]
+
+    start.settings = settings
+    yield start
+    for one in started:
+        one.process.terminate()
+        one.process.wait(20)
+        one.process.stderr.close()
+
+
+def test_sighup_takes_the_settings_anew(page) -> None:
+    kiosk = page(language="en")
+    assert kiosk.shown(lambda view: view["step"] == "attract")["title"] == "Welcome"
+    page.settings(language="de")
+    kiosk.process.send_signal(signal.SIGHUP)
+    assert kiosk.shown(lambda view: view["lang"] == "de")["step"] == "attract"
+    assert kiosk.process.poll() is None, "in the same process"
+
+
+def test_sighup_with_bad_settings_leaves_those_that_were_and_tells_the_server(page, server, tmp_path) -> None:
+    kiosk = page(language="fr")
+    kiosk.shown(lambda view: view["step"] == "attract")
+    (tmp_path / "kiosk.toml").write_text("this is no TOML")
+    kiosk.process.send_signal(signal.SIGHUP)
+    ends = time.monotonic() + 20
+    while not any("the new settings were not taken" in str(beat.json) for beat in server.at("/v1/heartbeat")):
+        assert time.monotonic() < ends, "".join(kiosk.log)
+        time.sleep(0.05)
+    assert kiosk.shown(lambda view: view["step"] == "attract")["lang"] == "fr"
+    assert any("settings_refused" in line for line in kiosk.log)

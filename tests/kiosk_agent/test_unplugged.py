@@ -22,6 +22,9 @@ class Screen:
         self._changed = Condition()
         self.view = None
 
+    def connect(self, put, latest) -> None:
+        """Has no keys and no preview."""
+
     def show(self, shown) -> None:
         with self._changed:
             self.view = shown

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from auth_contract.actions import Action
+from auth_contract.messages import KioskState
 from auth_server.accounts import NewAccount
 from auth_server.attempts import Attempts
 from auth_server.changes import NewFactors
@@ -40,6 +41,7 @@ def test_an_added_kiosk_is_what_the_server_finds(command):
         "last_seen_at": None,
         "agent_version": None,
         "faults": [],
+        "state": {},
     }
     with command.desk().site() as site:
         found = Kiosks(site.database).find("lobby-1")
@@ -121,7 +123,7 @@ def test_what_a_kiosk_reported_is_shown_and_steers_no_terminal(with_kiosk, fault
     assert "faults:         -" in with_kiosk("kiosk", "show", "lobby-1").stdout, "it was never seen"
     with with_kiosk.desk().site() as site, site.database.transaction() as session:
         Kiosks(site.database).record_heartbeat(session, "lobby-1", with_kiosk.clock(), "4.0.0", faults)
-    assert with_kiosk("kiosk", "list").stdout.splitlines()[1].endswith(f"4.0.0    {word}")
+    assert with_kiosk("kiosk", "list").stdout.splitlines()[1].endswith(f"  {word}")
     shown = with_kiosk("kiosk", "show", "lobby-1").stdout
     assert f"faults:         {word}\n" in shown and "\x1b" not in shown
     assert all(f"  {fault}\n".replace("\x1b", "\\x1b") in shown for fault in faults)
@@ -327,3 +329,68 @@ class TestReplaceKey:
         detail = row["detail"]
         assert (detail["old_public_key"], detail["public_key"], detail["old_mac"]) == (old, key, MAC)
         assert (detail["attempts_ended"], detail["changes_ended"], detail["people_moved"]) == (0, ["ann"], 0)
+
+
+# --- how a kiosk does
+
+
+STATE = KioskState(
+    interval_s=10.0,
+    uptime_s=200_000,
+    temperature_c=61.4,
+    throttled=("under-voltage", "was throttled"),
+    camera="dark",
+    keypad="ok",
+    door="ok",
+    clock_offset_s=-1.25,
+    last_error="the server was away",
+)
+
+
+def beat(with_kiosk, state) -> None:
+    with with_kiosk.desk().site() as site, site.database.transaction() as session:
+        Kiosks(site.database).record_heartbeat(session, "lobby-1", with_kiosk.clock(), "4.0.0", (), state)
+
+
+def test_what_a_kiosk_told_of_itself_is_listed_and_shown(with_kiosk):
+    beat(with_kiosk, STATE)
+    line = with_kiosk("kiosk", "list").stdout.splitlines()[1]
+    assert line.split("4.0.0")[1].split("  ") and "2 d" in line and "61 \u00b0C !" in line
+    assert "camera dark" in line and "-1.2 s" in line and "keypad" not in line
+    shown = with_kiosk("kiosk", "show", "lobby-1").stdout
+    assert "under-voltage, was throttled" in shown and "the server was away" in shown
+    told = with_kiosk.json("kiosk", "list")["kiosks"][0]
+    assert told["state"] == STATE.model_dump(mode="json") and told["is_silent"] is False
+
+
+def test_an_agent_of_before_tells_nothing_and_is_listed(with_kiosk):
+    beat(with_kiosk, STATE)
+    beat(with_kiosk, None)
+    assert with_kiosk.json("kiosk", "list")["kiosks"][0]["state"] == {}
+    assert with_kiosk("kiosk", "list").stdout.splitlines()[1].count(" -  ") >= 3
+
+
+@pytest.mark.parametrize(
+    ("state", "after_s", "marked"),
+    [
+        (STATE, 30, ""),
+        (STATE, 31, "SILENT 31 s"),
+        (None, 90, ""),
+        (None, 91, "SILENT 1 min"),
+        (STATE, 90_000, "SILENT 1 d"),
+    ],
+)
+def test_a_kiosk_that_misses_three_signs_of_life_is_marked(with_kiosk, state, after_s, marked):
+    beat(with_kiosk, state)
+    with_kiosk.clock.pass_(seconds=after_s)
+    line = with_kiosk("kiosk", "list").stdout.splitlines()[1]
+    assert ("SILENT" in line) == bool(marked) and marked in line
+    assert with_kiosk.json("kiosk", "list")["kiosks"][0]["is_silent"] == bool(marked)
+
+
+def test_a_kiosk_that_is_shut_out_or_was_never_seen_is_not_missed(with_kiosk):
+    assert with_kiosk.json("kiosk", "list")["kiosks"][0]["is_silent"] is False
+    beat(with_kiosk, STATE)
+    with_kiosk("kiosk", "disable", "lobby-1", "--yes")
+    with_kiosk.clock.pass_(seconds=9999)
+    assert "SILENT" not in with_kiosk("kiosk", "list").stdout

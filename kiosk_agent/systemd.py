@@ -1,0 +1,66 @@
+"""What the agent tells systemd: that it is ready, how it does, and, as long as it does, that it lives.
+
+The protocol is sd_notify(3): a datagram to the socket that `$NOTIFY_SOCKET` names. Without one nothing is sent.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Event as Flag
+from typing import Final
+
+CAMERA_STALL_S: Final = 60.0
+"""The camera's thread makes progress at least at each probe; after this long without, it hangs."""
+
+
+class Notifier:
+    """Sends what systemd asked for in the environment."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        # An abstract address is written with @ and begins with a zero byte (unix(7)).
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.interval_s = _interval_s(environment)
+
+    def ready(self) -> None:
+        """Everything is open: units that wait for this one may start."""
+        self.send("READY=1")
+
+    def status(self, text: str) -> None:
+        """Say in a sentence how it does, for `systemctl status`."""
+        self.send(f"STATUS={text}")
+
+    def reloading(self) -> None:
+        """The settings are being read anew; `ready` ends it."""
+        self.send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """The agent is ending on purpose."""
+        self.send("STOPPING=1")
+
+    def send(self, text: str) -> None:
+        """Send one message; a manager that does not listen is no reason to end."""
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.sendto(text.encode(), self._address)
+
+    def feed(self, is_alive: Callable[[], bool], stopped: Flag) -> None:
+        """Feed the watchdog until stopped, but only while the agent does what it should."""
+        if self.interval_s is None:
+            return
+        while not stopped.wait(self.interval_s):
+            if is_alive():
+                self.send("WATCHDOG=1")
+
+
+def _interval_s(environment: Mapping[str, str]) -> float | None:
+    """A third of the time after which systemd kills: two signs may be late. None where there is no watchdog."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    try:
+        return int(environment.get("WATCHDOG_USEC", "")) / 3_000_000 or None
+    except ValueError:
+        return None

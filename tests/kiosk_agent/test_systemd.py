@@ -1,0 +1,87 @@
+"""What systemd hears, at a real datagram socket."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kiosk_agent.systemd import Notifier
+
+
+class Manager:
+    """systemd's end of the socket."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(5)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+
+    def heard(self) -> str:
+        return self.socket.recv(4096).decode()
+
+    def is_silent(self) -> bool:
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(4096)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@pytest.fixture(params=["file", "abstract"])
+def manager(request, tmp_path: Path) -> Iterator[tuple[Manager, dict[str, str]]]:
+    address = str(tmp_path / "notify") if request.param == "file" else f"@4auth-test-{os.getpid()}-{id(request)}"
+    made = Manager(address)
+    yield made, {"NOTIFY_SOCKET": address}
+    made.socket.close()
+
+
+def test_each_message_is_said_as_systemd_takes_it(manager) -> None:
+    there, environment = manager
+    notifier = Notifier(environment)
+    notifier.ready()
+    notifier.status("serving")
+    notifier.stopping()
+    assert [there.heard() for _ in range(3)] == ["READY=1", "STATUS=serving", "STOPPING=1"]
+    notifier.reloading()
+    reloading, monotonic = there.heard().split("\n")
+    assert reloading == "RELOADING=1" and monotonic.removeprefix("MONOTONIC_USEC=").isdecimal()
+
+
+class Rounds:
+    """An event that is set after so many waits."""
+
+    def __init__(self, rounds: int) -> None:
+        self.waits: list[float] = []
+        self._rounds = rounds
+
+    def wait(self, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        return len(self.waits) > self._rounds
+
+
+def test_the_watchdog_is_fed_while_the_agent_lives_and_not_a_moment_longer(manager) -> None:
+    there, environment = manager
+    alive = iter([True, True, False, False, True])
+    rounds = Rounds(5)
+    Notifier(environment | {"WATCHDOG_USEC": "30000000"}).feed(lambda: next(alive), rounds)
+    assert [there.heard() for _ in range(3)] == ["WATCHDOG=1"] * 3
+    assert there.is_silent()
+    assert set(rounds.waits) == {10.0}, "a third of the time: two may be late"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "9000000", "WATCHDOG_PID": "1"}],
+)
+def test_without_a_watchdog_for_this_process_nothing_is_fed(environment) -> None:
+    rounds = Rounds(5)
+    Notifier(environment).feed(lambda: True, rounds)
+    assert rounds.waits == []
+
+
+def test_a_manager_that_does_not_listen_is_no_reason_to_end(tmp_path) -> None:
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+    Notifier({}).ready()
