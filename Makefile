@@ -86,7 +86,7 @@ bench: $(READY) $(MODELS_READY) ## Measure; prints a table and writes JSON
 
 .PHONY: screens
 screens: $(READY) ## Draw what people see at each step into docs/screens
-	@$(BIN)/python -m scripts.screens
+	@$(BIN)/python -m demo.screens
 
 .PHONY: format
 format: $(READY) ## Put the sources into the project's format

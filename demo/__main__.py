@@ -6,6 +6,7 @@ python -m demo --serve    the same site with the kiosk's page for a browser, to 
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="leave the site running, with a page to try")
     parser.add_argument("--terminal", action="store_true", help="with --serve: the kiosk in this terminal")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # what was started must be ended too
     try:
         with tempfile.TemporaryDirectory(prefix="4auth-demo-") as folder:
             if chosen.serve:

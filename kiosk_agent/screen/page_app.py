@@ -5,12 +5,14 @@ the QR code of a new secret is for the person at the screen, not for other progr
 """
 
 import json
+import mimetypes
 import secrets
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flask import Flask, Response, abort, redirect, request, send_from_directory
+from flask import Flask, Response, abort, redirect, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kiosk_agent.camera.jpeg import Form, encode_jpeg
@@ -75,13 +77,15 @@ def create_app(shown: "Shown") -> Flask:
         answer.set_cookie(COOKIE, shown.token, httponly=True, samesite="Strict")
         return answer  # type: ignore[return-value]  # werkzeug's response is what Flask's derives from
 
+    found = _files()
+
     @app.get("/")
     def page() -> Response:
-        return send_from_directory("static", "page.html")
+        return _file(found, "page.html")
 
-    @app.get("/static/<path:name>")
+    @app.get("/static/<name>")
     def static_file(name: str) -> Response:
-        return send_from_directory("static", name)
+        return _file(found, name)
 
     @app.get("/events")
     def events() -> Response:
@@ -114,6 +118,18 @@ def create_app(shown: "Shown") -> Flask:
         return Response(status=204)
 
     return app
+
+
+def _files() -> dict[str, bytes]:
+    """The page's own files, read once: nothing else can be asked for, and none is open while a browser takes it."""
+    folder = files("kiosk_agent.screen") / "static"
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def _file(found: dict[str, bytes], name: str) -> Response:
+    if name not in found:
+        abort(404)
+    return Response(found[name], mimetype=mimetypes.guess_type(name)[0])
 
 
 def _check(shown: "Shown") -> None:

@@ -7,9 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from demo.screens import SIZES, chromium, page_backend, scenes, show
 from kiosk_agent.phrases import Language
 from kiosk_agent.screen.page import PageBackend
-from scripts.screens import SIZES, chromium, page_backend, scenes, show
 from tests.e2e.pages import AXE, MEASURE
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium; scripts/apt-install.sh")

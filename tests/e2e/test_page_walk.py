@@ -20,9 +20,9 @@ from demo.kiosk import Kiosk
 from demo.phone import Phone
 from demo.pictures import acts_of, write_person
 from demo.puppet import ada
+from demo.screens import SIZES, chromium
 from demo.site import Site
 from kiosk_agent.phrases import Language
-from scripts.screens import SIZES, chromium
 from tests.e2e.conftest import MACS, House, _made_house
 from tests.e2e.pages import AXE, MEASURE
 

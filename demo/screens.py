@@ -1,6 +1,6 @@
 """Draws what a person sees at each step: `make screens` writes docs/screens/*.png with Chromium.
 
-    python -m scripts.screens [FOLDER]
+    python -m demo.screens [FOLDER]
 
 Every picture is of the real page, served by the real backend; only the session behind it is made up.
 """
