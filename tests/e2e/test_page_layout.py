@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from demo.screens import SIZES, chromium, page_backend, scenes, show
+from kiosk_agent.events import Typed
 from kiosk_agent.phrases import Language
 from kiosk_agent.screen.page import PageBackend
 from tests.e2e.pages import AXE, MEASURE
@@ -51,6 +52,39 @@ def test_every_state_fits_every_screen_in_every_language(backend, page, size, la
         show(backend, page, scene, language)
         faults += [f"{name}: {fault}" for fault in page.evaluate(MEASURE)]
     assert faults == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("language", [Language.GERMAN, Language.ARABIC])
+def test_keys_on_the_screen_fit_beside_all_else_and_are_large_enough_for_a_thumb(browser, size, language) -> None:
+    width, height = SIZES[size]
+    faults = []
+    with page_backend(touch="scrambled") as backend:
+        page = browser.new_page(reduced_motion="reduce", viewport={"width": width, "height": height})
+        page.goto(backend.url)
+        for name in ("attract", "language", "menu", "recovery", "name", "permission", "password", "code", "denied"):
+            show(backend, page, SCENES[name], language)
+            faults += [f"{name}: {fault}" for fault in page.evaluate(MEASURE)]
+            assert page.locator("button").count() >= 2, name
+            for box in [button.bounding_box() for button in page.locator("button").all()]:
+                assert min(box["width"], box["height"]) >= 60, (name, box)
+            result = Axe().run(page, options=AXE)
+            faults += [f"{name}: {result.generate_report()}"] if result.violations_count else []
+        page.close()
+    assert faults == []
+
+
+def test_a_line_of_a_menu_is_chosen_by_touching_it(browser) -> None:
+    with page_backend(touch="scrambled") as backend:
+        pressed: list[object] = []
+        backend.connect(pressed.append, lambda: None)
+        page = browser.new_page()
+        page.goto(backend.url)
+        show(backend, page, SCENES["menu"])
+        with page.expect_response("**/press"):
+            page.locator("#options button").nth(2).dispatch_event("pointerdown")
+        assert Typed("3") in pressed
+        page.close()
 
 
 @pytest.mark.parametrize("language", [Language.ENGLISH, Language.ARABIC])

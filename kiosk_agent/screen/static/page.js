@@ -4,6 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const LOST_AFTER_MS = 2500;
 const ACTIONS = ["mode", "backspace", "clear", "more", "cancel", "enter"];
+const SIGNS = { mode: "Aa", backspace: "\u232b", clear: "\u2327", more: "+\u231a", cancel: "\u2715", enter: "\u21b5" };
 const at = (id) => document.getElementById(id);
 let total = 0;
 let shown = {};
@@ -98,18 +99,41 @@ function drawCode(view) {
   box.replaceChildren(drawing);
 }
 
+// On a touch screen a menu is touched line by line, an entry by its keys, and a result by Enter alone.
 function drawPad(view) {
   const isOn = Boolean(view.pad) && view.keys.length > 0;
+  document.body.toggleAttribute("data-touch", isOn);
   at("pad").hidden = !isOn;
-  if (!isOn) return at("pad").replaceChildren();
-  const digits = view.pad.digits.map((digit, place) => [digit, String(place), ""]);
-  const actions = ACTIONS.map((name) => [view.words[name], name, "action"]);
-  fill("pad", [...digits, ...actions, view.pad.round], (key) => {
-    if (!Array.isArray(key)) return document.createComment("");
-    const button = node("button", key[0], key[2]);
-    button.type = "button";
-    button.addEventListener("pointerdown", () => send("/press", { place: key[1], round: view.pad.round }));
+  if (!isOn) return fill("pad", [], node);
+  const isTyping = view.entry !== null || view.step === "attract";
+  const digits = isTyping ? view.pad.digits.map((digit, place) => [digit, String(place), "", view.pad.round]) : [];
+  const useful = isTyping ? ACTIONS : view.options.length ? ["more", "cancel"] : ["cancel", "enter"];
+  const actions = useful.map((name) => [isTyping ? SIGNS[name] : view.words[name], name, "action", view.pad.round]);
+  at("pad").classList.toggle("row", !isTyping);
+  fill("pad", [...digits, ...actions], ([text, place, look, round]) => {
+    const button = toTouch(node("button", text, look), place, round);
+    if (look) button.setAttribute("aria-label", view.words[place]);
     return button;
+  });
+}
+
+function toTouch(button, place, round) {
+  button.type = "button";
+  button.addEventListener("pointerdown", () => send("/press", { place, round }));
+  return button;
+}
+
+function drawOptions(view) {
+  at("options").hidden = view.options.length === 0;
+  const round = view.pad ? view.pad.round : null;
+  fill("options", view.options.map((option) => [option, round]), ([option], number) => {
+    const item = withKey(String(number + 1), option);
+    if (round === null) return item;
+    const place = view.pad.digits.indexOf(String(number + 1));
+    const button = toTouch(node("button"), String(place), round);
+    button.append(...item.childNodes);
+    item.replaceChildren(button);
+    return item;
   });
 }
 
@@ -122,8 +146,7 @@ function draw(view) {
   put("subject", view.subject);
   put("title", view.title);
   fill("lines", view.lines, (line) => node("p", line));
-  at("options").hidden = view.options.length === 0;
-  fill("options", view.options, (option, place) => withKey(String(place + 1), option));
+  drawOptions(view);
   drawEntry(view);
   put("mode", view.mode);
   put("aside", view.aside);
