@@ -84,6 +84,10 @@ run: $(READY) $(MODELS_READY) ## The same site left running, for a person to try
 bench: $(READY) $(MODELS_READY) ## Measure; prints a table and writes JSON
 	@$(BIN)/python -m bench
 
+.PHONY: soak
+soak: $(READY) $(MODELS_READY) ## 500 people at a kiosk with each screen: memory, threads, open files, writes (20 minutes)
+	@$(BIN)/python -m scripts.soak
+
 .PHONY: screens
 screens: $(READY) ## Draw what people see at each step into docs/screens
 	@$(BIN)/python -m demo.screens

@@ -17,7 +17,7 @@ from kiosk_agent.door import Door, open_door
 from kiosk_agent.errands import Errands
 from kiosk_agent.guide import open_guide
 from kiosk_agent.health import Health
-from kiosk_agent.heartbeat import Heartbeat
+from kiosk_agent.heartbeat import BEAT_TIMEOUT_S, Heartbeat
 from kiosk_agent.identity import Identity, check_fit_for_production, load_identity
 from kiosk_agent.indicators import Indicators, open_indicators
 from kiosk_agent.keypad import Keypad, open_keypad
@@ -69,7 +69,11 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
     identity = load_identity(settings)
     if settings.environment == "production":
         check_fit_for_production(identity.read(), settings)
-    client, beats = (AuthClient(settings.server, settings.kiosk_id, identity.key, around) for _ in range(2))
+    patience_s = min(settings.server.read_timeout_s, BEAT_TIMEOUT_S)
+    for_beats = settings.server.model_copy(update={"read_timeout_s": patience_s})
+    client, beats = (
+        AuthClient(server, settings.kiosk_id, identity.key, around) for server in (settings.server, for_beats)
+    )
     health = Health(around.monotonic)
     needs = CameraNeeds(around.monotonic, around.sleep)
     guide = open_guide(settings.capture.models)

@@ -25,6 +25,10 @@ from kiosk_agent.vitals import Vitals
 _DOWN_INTERVAL_S: Final = 3.0
 """While the server is away a kiosk asks more often, so that it is back soon after."""
 
+BEAT_TIMEOUT_S: Final = 4.0
+"""For the reply to one: a question that a slow server lets wait must not keep a kiosk from asking again once it is
+quick, and with the time to connect (3 s) and the wait above it is back within 10 s."""
+
 _SKEW_FAULT_S: Final = CLOCK_SKEW_MAX_S / 2
 """Half way to where logins fail is the time to tell."""
 
