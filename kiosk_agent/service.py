@@ -24,7 +24,7 @@ def run_once(settings: KioskSettings) -> Outcome | None:
     services = build(settings)
     try:
         running = Running(services)
-        _on_end(running)
+        _on_end(running, [])
         return running.run(once=True)
     finally:
         services.close()
@@ -37,13 +37,16 @@ def serve(settings: KioskSettings, path: Path) -> None:
     """
     notifier = Notifier()
     services = build(settings)
+    ended: list[int] = []
     while True:
         memory.trim()  # loading the models took twice what they need
         try:
             running = Running(services, notifier)
-            ended, hung_up = _on_end(running), _on_hang_up(running, settings)
-            notifier.ready()
-            running.run()
+            _on_end(running, ended)
+            hung_up = _on_hang_up(running, settings)
+            if not ended:  # it may have been asked for while the parts were made anew
+                notifier.ready()
+                running.run()
         finally:
             services.close()
         if ended or not hung_up:
@@ -68,9 +71,8 @@ def _opened_anew(before: KioskSettings, path: Path) -> tuple[Services, KioskSett
     return services, after
 
 
-def _on_end(running: Running) -> list[int]:
-    """Let SIGTERM and SIGINT stop it; what is returned then holds the signal's number."""
-    heard: list[int] = []
+def _on_end(running: Running, heard: list[int]) -> None:
+    """Let SIGTERM and SIGINT stop it, and note the signal's number."""
 
     def stop(number: int, _frame: object) -> None:
         heard.append(number)
@@ -78,7 +80,6 @@ def _on_end(running: Running) -> list[int]:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    return heard
 
 
 def _on_hang_up(running: Running, settings: KioskSettings) -> list[int]:

@@ -449,3 +449,17 @@ def test_sighup_with_bad_settings_leaves_those_that_were_and_tells_the_server(pa
         time.sleep(0.05)
     assert kiosk.shown(lambda view: view["step"] == "attract")["lang"] == "fr"
     assert any("settings_refused" in line for line in kiosk.log)
+
+
+def test_an_end_that_is_asked_for_in_the_midst_of_a_reload_is_not_missed(page, environment, tmp_path) -> None:
+    environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(environment["NOTIFY_SOCKET"])
+        manager.settimeout(20)
+        kiosk = page()
+        assert manager.recv(4096) == b"READY=1"
+        kiosk.process.send_signal(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1\n")
+        kiosk.process.send_signal(signal.SIGTERM)
+        assert kiosk.process.wait(20) == 0, "".join(kiosk.log)
+        assert manager.recv(4096) == b"STOPPING=1"
