@@ -6,6 +6,9 @@ from typing import Final
 from bench.soak_figures import MEMORY_MAX_MB, Sample
 
 _WIDTH, _HEIGHT, _LEFT, _GAP = 720, 200, 60, 50
+_PARTS: Final = 5
+"""Of a scale; its top is a multiple, so that each mark is the number that it says."""
+
 _LINES: Final = ("", "6 4")
 """A whole line and a dashed one: told apart without colour."""
 
@@ -16,7 +19,7 @@ def draw(legs: Mapping[str, Sequence[Sample]]) -> str:
     """Return the picture of these samples, by screen."""
     panels = (
         ("resident memory, MB", MEMORY_MAX_MB, lambda sample: sample.rss_mb),
-        ("threads", float(max(one.threads for some in legs.values() for one in some) + 4), lambda one: one.threads),
+        ("threads", _above(max(one.threads for some in legs.values() for one in some)), lambda one: one.threads),
     )
     height = len(panels) * (_HEIGHT + _GAP) + _GAP
     parts = [_panel(legs, number, *panel) for number, panel in enumerate(panels)]
@@ -31,7 +34,7 @@ def _panel(
     legs: Mapping[str, Sequence[Sample]], place: int, title: str, top: float, value: Callable[[Sample], float]
 ) -> str:
     x0, y0 = _LEFT, _GAP + place * (_HEIGHT + _GAP)
-    marks = [top * part / 4 for part in range(5)]
+    marks = [top * part / _PARTS for part in range(_PARTS + 1)]
     drawn = [f'<text x="{x0}" y="{y0 - 8}" font-weight="bold">{title}</text>\n']
     for mark in marks:
         y = y0 + _HEIGHT * (1 - mark / top)
@@ -59,6 +62,10 @@ def _legend(legs: Mapping[str, Sequence[Sample]]) -> str:
 def _stroke(number: int) -> str:
     dashes = f' stroke-dasharray="{_LINES[number % 2]}"' if _LINES[number % 2] else ""
     return f'stroke="{_COLOURS[number % 2]}" stroke-width="2"{dashes}'
+
+
+def _above(value: int) -> float:
+    return float((value // _PARTS + 1) * _PARTS)
 
 
 def _last(legs: Mapping[str, Sequence[Sample]]) -> int:
