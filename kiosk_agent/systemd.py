@@ -1,4 +1,4 @@
-"""What the agent tells systemd: that it is ready, how it does, and, as long as it does, that it lives.
+"""What the agent tells systemd: that it is ready, that it takes new settings, and, as long as it works, that it lives.
 
 The protocol is sd_notify(3): a datagram to the socket that `$NOTIFY_SOCKET` names. Without one nothing is sent.
 """
@@ -27,10 +27,6 @@ class Notifier:
     def ready(self) -> None:
         """Everything is open: units that wait for this one may start."""
         self.send("READY=1")
-
-    def status(self, text: str) -> None:
-        """Say in a sentence how it does, for `systemctl status`."""
-        self.send(f"STATUS={text}")
 
     def reloading(self) -> None:
         """The settings are being read anew; `ready` ends it."""

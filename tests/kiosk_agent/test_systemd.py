@@ -42,9 +42,8 @@ def test_each_message_is_said_as_systemd_takes_it(manager) -> None:
     there, environment = manager
     notifier = Notifier(environment)
     notifier.ready()
-    notifier.status("serving")
     notifier.stopping()
-    assert [there.heard() for _ in range(3)] == ["READY=1", "STATUS=serving", "STOPPING=1"]
+    assert [there.heard() for _ in range(2)] == ["READY=1", "STOPPING=1"]
     notifier.reloading()
     reloading, monotonic = there.heard().split("\n")
     assert reloading == "RELOADING=1" and monotonic.removeprefix("MONOTONIC_USEC=").isdecimal()
