@@ -16,6 +16,8 @@ from auth_server.store.database import open_database
 from demo.site import Site
 
 WITHIN_S = 20
+TAKE = 'note=$(cat); printf "%s\\n" "$note" >> $NOTES'
+"""In one write: two workers tell at once, and their lines must not run into one another."""
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def site(tmp_path, models_folder):
     """A site of two workers that tells a program, which notes down whatever it is told."""
     made = Site(tmp_path, models_folder.absolute(), name="noted")
     made.init()
-    program(made, "cat >> $NOTES; echo >> $NOTES")
+    program(made, TAKE)
     settings = f'\n[notify]\nkind = "command"\nargv = ["{tmp_path}/program"]\ntimeout_s = 20\n'
     made.settings.write_text(made.settings.read_text() + settings)
     yield made
@@ -87,7 +89,7 @@ def test_each_is_delivered_once_and_none_is_lost_to_a_kill(site):
     until(begun.exists, "a delivery is under way")
     site.kill_server()
     assert waiting(site) == 2
-    program(site, "cat >> $NOTES; echo >> $NOTES")
+    program(site, TAKE)
     site.start_server()
     site.provision("notifications", "retry")  # or the dead worker's lease would have to end first
     until(lambda: {"ada", "bob"} <= {note["username"] for note in told(site)}, "nothing was lost")
