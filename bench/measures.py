@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 
+from auth_client.errors import Refused
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import LoginRequest
@@ -21,7 +22,7 @@ from auth_server.password_policy import hash_password
 from auth_server.settings import FaceSettings
 from bench.people import PASSWORD, BenchKiosk, Crowd, Person
 from demo.site import Site
-from kiosk_agent.errors import KioskAgentError, Refused
+from kiosk_agent.errors import KioskAgentError
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pyotp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from auth_client.client import AuthClient, Surroundings
+from auth_client.settings import ServerSettings
 from auth_server.accounts import Accounts, NewAccount
 from auth_server.bootstrap import load_settings, new_token
 from auth_server.face.engine import FaceEngine
@@ -21,8 +23,6 @@ from auth_server.kiosks import Kiosks
 from auth_server.password_policy import hash_password
 from auth_server.store.database import open_database
 from demo.site import Site
-from kiosk_agent.client import AuthClient, Surroundings
-from kiosk_agent.settings import ServerSettings
 
 PASSWORD = "Bench-marked 1"  # noqa: S105 - of made-up people
 _STEP_S = 30

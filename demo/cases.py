@@ -15,6 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import pyotp
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from auth_client.client import AuthClient, Surroundings
+from auth_client.errors import Refused
+from auth_client.settings import ServerSettings
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, FrameMark, LoginRequest
@@ -25,9 +28,6 @@ from demo.newcomer import Newcomer, at_kiosk
 from demo.pictures import Pictures, poses
 from demo.puppet import Puppet, record
 from demo.site import CommandFailed, Site
-from kiosk_agent.client import AuthClient, Surroundings
-from kiosk_agent.errors import Refused
-from kiosk_agent.settings import ServerSettings
 
 PASSWORD = "Lovelace 1815"  # noqa: S105 - of a made-up account on a throw-away site
 MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02", "kiosk-9": "02:00:5e:10:00:09"}

@@ -11,8 +11,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jwt.algorithms import OKPAlgorithm
 
+from auth_client.errors import ServerUnavailable
 from auth_contract.limits import CLOCK_SKEW_MAX_S
-from kiosk_agent.errors import AssertionRefused, ServerUnavailable
+from kiosk_agent.errors import AssertionRefused
 from kiosk_agent.events import VerifiedAssertion
 
 _NEEDED_CLAIMS: Final = ("iss", "aud", "sub", "jti", "kiosk", "nonce", "iat", "nbf", "exp", "amr")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from auth_client.client import AuthClient, Surroundings
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera, CameraNeeds, open_camera
-from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.disk import disk_fault
 from kiosk_agent.door import Door, open_door
 from kiosk_agent.errands import Errands

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
+from auth_client.client import Surroundings
 from auth_contract.actions import CaptureHint, Movement
 from auth_contract.limits import BODY_MAX_BYTES, FRAME_MAX_BYTES, FRAMES_MAX
 from auth_contract.messages import FrameMark
@@ -17,7 +18,6 @@ from auth_vision.movement import Rest, is_done, rest_of
 from auth_vision.quality import MOVING, hint_of
 from kiosk_agent.camera import Camera
 from kiosk_agent.camera.jpeg import Form, encode_jpeg, fit
-from kiosk_agent.client import Surroundings
 from kiosk_agent.effects import Capture
 from kiosk_agent.errors import CameraFault, NobodyWaits, PicturesUnfit
 from kiosk_agent.events import Captured, Event, Guided, Pictured

@@ -12,25 +12,15 @@ from typing import Final
 
 import structlog
 
+from auth_client.client import AuthClient, Surroundings
+from auth_client.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from auth_contract.actions import Need
 from auth_contract.messages import SUBMISSIONS, ChangeReply, LoginReply, PendingChange, SubmissionRequest
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera
 from kiosk_agent.capture import Capturer, IsWanted
-from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.effects import Capture, OpenAttempt, Submit
-from kiosk_agent.errors import (
-    AssertionRefused,
-    CameraFault,
-    IdentityRefused,
-    NobodyWaits,
-    PicturesUnfit,
-    Refused,
-    ReplyLost,
-    ServerNotTrusted,
-    ServerUnavailable,
-    ServerUnreachable,
-)
+from kiosk_agent.errors import AssertionRefused, CameraFault, IdentityRefused, NobodyWaits, PicturesUnfit
 from kiosk_agent.events import (
     AttemptOpened,
     CameraFailed,

@@ -1,16 +1,12 @@
 """The kiosk agent's error tree. Leaves carry data; the loop turns them into session events.
 
+What an exchange with the server can end with stands in `auth_client.errors`.
+
 KioskAgentError
 ├── StartRefused                 the process must not run; exit 78
 │   ├── SettingsRefused          a field, its value and the rule it breaks
 │   ├── IdentityRefused          the device key or the network interface is not fit for use
 │   └── BackendRefused           a camera, keypad, screen or door cannot be loaded or opened here
-├── ServerError                  an exchange with the auth server did not succeed
-│   ├── Refused                  the server refused; carries its ErrorReply
-│   └── ServerUnavailable        no answer, or none that can be understood
-│       ├── ServerNotTrusted     its key is none of the pinned ones; nothing was sent
-│       ├── ServerUnreachable    no connection for a submission; nothing was sent
-│       └── ReplyLost            a submission may have arrived, its answer did not
 ├── AssertionRefused             a granted login whose proof does not hold; the door stays shut
 ├── CameraFault                  a camera gives no picture; carries the device and what to do
 ├── PicturesUnfit                no picture of a person can be judged; carries the hint
@@ -20,7 +16,6 @@ KioskAgentError
 """
 
 from auth_contract.actions import CaptureHint
-from auth_contract.messages import ErrorReply
 from kiosk_agent.vocabulary import CameraState
 
 
@@ -42,42 +37,6 @@ class IdentityRefused(StartRefused):
 
 class BackendRefused(StartRefused):
     """A backend named in the settings cannot be loaded or opened on this machine."""
-
-
-class ServerError(KioskAgentError):
-    """An exchange with the auth server did not succeed."""
-
-
-class Refused(ServerError):
-    """The auth server answered, and its answer is no."""
-
-    def __init__(self, status: int, reply: ErrorReply) -> None:
-        super().__init__(f"the server refused with {status} {reply.reason}: {reply.message}")
-        self.status = status
-        self.reply = reply
-
-
-class ServerUnavailable(ServerError):
-    """The auth server gave no answer, or none that can be understood."""
-
-
-class ServerNotTrusted(ServerUnavailable):
-    """The server's key is none of the pinned ones; no byte of a request was sent."""
-
-    def __init__(self, found: str, pins: tuple[str, ...]) -> None:
-        super().__init__(
-            f"the server's key has the SHA-256 {found}, pinned is {' or '.join(pins)}: if the server's key was "
-            "changed on purpose, put its new hash into server.pins; if not, someone stands in between"
-        )
-        self.found = found
-
-
-class ServerUnreachable(ServerUnavailable):
-    """No connection for a submission came about, so that no byte of it was sent."""
-
-
-class ReplyLost(ServerUnavailable):
-    """A submission may have arrived at the server, but its answer did not arrive here."""
 
 
 class AssertionRefused(KioskAgentError):

@@ -94,9 +94,9 @@ def check_nic(settings: KioskSettings, options: Options) -> Finding:
 
 def check_key(settings: KioskSettings, options: Options) -> Finding:
     """Look at the device key, and make none; `options` say nothing to it."""
-    from kiosk_agent.device_key import check_key as look_at
+    from kiosk_agent.identity import has_device_key
 
-    return Finding({"key": "good" if look_at(settings.key_file) else "none yet, the first start makes it"})
+    return Finding({"key": "good" if has_device_key(settings) else "none yet, the first start makes it"})
 
 
 def report(settings: KioskSettings, options: Options, *, is_checked: bool) -> bool:

@@ -7,13 +7,14 @@ from typing import Final
 
 import structlog
 
+from auth_client.client import AuthClient, Surroundings
+from auth_client.errors import Refused, ServerNotTrusted, ServerUnavailable
 from auth_contract.actions import Reason
 from auth_contract.limits import CLOCK_SKEW_MAX_S
 from auth_contract.messages import HeartbeatRequest, KioskState
 from kiosk_agent.camera import Camera
-from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.errands import BROKEN, place, unavailable_message
-from kiosk_agent.errors import IdentityRefused, Refused, ServerNotTrusted, ServerUnavailable
+from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.events import Cause, Ending, Event, ServiceDown, ServiceUp
 from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity

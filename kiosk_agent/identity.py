@@ -1,14 +1,16 @@
 """Who this kiosk is: its id, its key, and the MAC that it claims."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kiosk_agent.device_key import check_key, load_or_make_key
+from auth_client.device_key import check_key, load_or_make_key
+from auth_client.errors import DeviceKeyRefused
 from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.nic import Nic, read_nic
 from kiosk_agent.settings import KioskSettings
@@ -35,7 +37,8 @@ def load_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_
 
     Raises IdentityRefused when the key or the interface is not fit for use.
     """
-    key = load_or_make_key(settings.key_file)
+    with _key_refused():
+        key = load_or_make_key(settings.key_file)
     return Identity(settings.kiosk_id, key, lambda: _reading(settings, read), settings.interface)
 
 
@@ -44,11 +47,25 @@ def check_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read
 
     Raises IdentityRefused when the key, its folder or the interface would not do for a start.
     """
-    has_key = check_key(settings.key_file)
+    has_key = has_device_key(settings)
     nic = _reading(settings, read)
     if settings.environment == "production":
         check_fit_for_production(nic, settings)
     return has_key
+
+
+def has_device_key(settings: KioskSettings) -> bool:
+    """Return whether the device key is there already, and make none. Raises IdentityRefused where it would not do."""
+    with _key_refused():
+        return check_key(settings.key_file)
+
+
+@contextmanager
+def _key_refused() -> Iterator[None]:
+    try:
+        yield
+    except DeviceKeyRefused as error:
+        raise IdentityRefused(str(error)) from error
 
 
 def _reading(settings: KioskSettings, read: Callable[[str], Nic]) -> Nic:

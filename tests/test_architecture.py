@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("auth_contract", "auth_vision", "auth_server", "kiosk_agent", "provisioning")
+PACKAGES = ("auth_contract", "auth_client", "auth_vision", "auth_server", "kiosk_agent", "provisioning")
 PURE = (
     "auth_server/domain.py",
     "auth_server/policy.py",
@@ -183,10 +183,11 @@ def declared(extras: set[str]) -> set[str]:
 
 EXTRAS = {
     "auth_contract": set(),
+    "auth_client": {"client"},
     "auth_vision": {"kiosk"},
-    "auth_server": {"server"},
-    "kiosk_agent": {"kiosk"},
-    "provisioning": {"server", "provisioning"},
+    "auth_server": {"client", "server"},
+    "kiosk_agent": {"client", "kiosk"},
+    "provisioning": {"client", "server", "provisioning"},
 }
 
 

@@ -17,9 +17,10 @@ import structlog
 from requests import RequestException
 from requests.sessions import Session
 
-from kiosk_agent.errors import BackendRefused, DoorFault, ServerNotTrusted
+from auth_client.errors import ServerNotTrusted
+from auth_client.pinning import pinned_session
+from kiosk_agent.errors import BackendRefused, DoorFault
 from kiosk_agent.events import VerifiedAssertion
-from kiosk_agent.pinning import pinned_session
 from kiosk_agent.settings.doors import WebhookDoor
 
 SIGNATURE_HEADER: Final = "X-4Auth-Signature"

@@ -6,16 +6,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from auth_client.settings import ServerSettings
 from auth_contract.fields import KioskId, Mac
 from kiosk_agent.errors import SettingsRefused
 from kiosk_agent.settings.cameras import AnyCamera, OpencvCamera, Picamera2Camera, ReplayCamera
 from kiosk_agent.settings.doors import AnyDoor, LogDoor
+from kiosk_agent.settings.health import HealthSettings
 from kiosk_agent.settings.indicators import AnyIndicators, NoIndicators
 from kiosk_agent.settings.keypads import AnyKeypad, ScriptedKeypad, TerminalKeypad
 from kiosk_agent.settings.network import MacTrait
 from kiosk_agent.settings.screens import AnyScreen, PageScreen, TerminalScreen
 from kiosk_agent.settings.section import Section
-from kiosk_agent.settings.server import HealthSettings, ServerSettings
 from kiosk_agent.settings.session import CaptureSettings, SessionSettings
 from kiosk_agent.settings.speech import AnySpeech, EspeakSpeech, NoSpeech
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from auth_client.settings import Pin
 from kiosk_agent.settings.keypads import GpioPin
 from kiosk_agent.settings.section import Section
-from kiosk_agent.settings.server import Pin
 
 
 class LogDoor(Section):

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms
 
+from auth_client.client import AuthClient, Surroundings
+from auth_client.settings import ServerSettings
 from auth_contract import signing
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, LoginReply, LoginRequest
@@ -41,8 +43,6 @@ from demo.kiosk import Entry
 from demo.kiosk import Kiosk as KioskProcess
 from demo.pictures import acts_of, write_person
 from demo.site import Site
-from kiosk_agent.client import AuthClient, Surroundings
-from kiosk_agent.settings import ServerSettings
 
 PASSWORD = "Quiet marmot 42"
 MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02"}

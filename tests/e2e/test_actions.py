@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from auth_client.errors import Refused
 from auth_contract.actions import Action, Need
 from auth_contract.messages import SUBMISSIONS, ChangeReply
-from kiosk_agent.errors import Refused
 
 MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02"}
 NEW_PASSWORD = "Silent otter 77"

@@ -4,8 +4,8 @@ import threading
 from collections import Counter
 from contextlib import ExitStack, closing
 
+from auth_client.errors import Refused
 from auth_contract.actions import Action
-from kiosk_agent.errors import Refused
 
 PARALLEL = 50
 

@@ -13,9 +13,9 @@ import bcrypt
 import jwt
 import pytest
 
+from auth_client.errors import Refused, ReplyLost, ServerUnavailable
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, LoginRequest
-from kiosk_agent.errors import Refused, ReplyLost, ServerUnavailable
 
 KILLS = 2
 CLIENTS = 4

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from kiosk_agent.errors import Refused
+from auth_client.errors import Refused
 
 ROOM_BYTES = 96 * 1024
 """For the server's own log; the store's write-ahead log passes it within a few logins."""

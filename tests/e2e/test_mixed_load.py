@@ -21,10 +21,10 @@ import bcrypt
 import pyotp
 import pytest
 
+from auth_client.errors import Refused
 from auth_contract.actions import Action
 from auth_contract.messages import SUBMISSIONS
 from demo.site import Site
-from kiosk_agent.errors import Refused
 from tests.e2e.conftest import MACS, PASSWORD, House, Person, _made_house
 
 LOAD_S = float(os.environ.get("FOURAUTH_LOAD_S", "60"))

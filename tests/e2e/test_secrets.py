@@ -9,9 +9,9 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from auth_client.errors import Refused
 from auth_contract.actions import Action
 from auth_server.keyring import KEY_FILES
-from kiosk_agent.errors import Refused
 
 WRONG_PASSWORD = "Loud badger 58"
 

@@ -27,11 +27,11 @@ from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolve
 from jwt.algorithms import OKPAlgorithm
 from pydantic import ValidationError
 
+from auth_client.client import AuthClient, Surroundings
 from auth_contract.actions import Action
 from auth_contract.messages import SUBMISSIONS, AttemptRequest
 from auth_contract.paths import SUBMISSION
 from auth_contract.signing import COVERED_COMPONENTS, LABEL, TAG
-from kiosk_agent.client import AuthClient, Surroundings
 from kiosk_agent.settings import KioskSettings, ServerSettings, parse_settings
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -6,8 +6,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from auth_client.errors import ServerUnavailable
 from kiosk_agent.assertion import AssertionVerifier
-from kiosk_agent.errors import AssertionRefused, ServerUnavailable
+from kiosk_agent.errors import AssertionRefused
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 NONCE = "N" * 22

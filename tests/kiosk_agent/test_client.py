@@ -7,6 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests.exceptions import InvalidSchema
 
+from auth_client.client import REPLY_MAX_BYTES, AuthClient, Surroundings
+from auth_client.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
+from auth_client.pinning import pinned_session
+from auth_client.settings import ServerSettings
 from auth_contract.actions import Action, Reason
 from auth_contract.messages import (
     SUBMISSIONS,
@@ -17,10 +21,6 @@ from auth_contract.messages import (
     SubmissionRequest,
 )
 from auth_contract.paths import SUBMISSION
-from kiosk_agent.client import REPLY_MAX_BYTES, AuthClient, Surroundings
-from kiosk_agent.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
-from kiosk_agent.pinning import pinned_session
-from kiosk_agent.settings import ServerSettings
 
 KIOSK, MAC, NONCE = "front-door", "00:1b:21:0a:0b:0c", "N" * 22
 BEAT = HeartbeatRequest(agent_version="1", mac=MAC)

@@ -8,7 +8,7 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from kiosk_agent.device_key import load_or_make_key
+from auth_client.device_key import load_or_make_key
 from kiosk_agent.errors import KeypadFault
 from kiosk_agent.events import Entered, Key, ModeShown, Typed
 from kiosk_agent.hardware import PARTS, Options, check, report, settings_of

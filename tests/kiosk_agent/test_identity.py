@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kiosk_agent.device_key import check_key, load_or_make_key
+from auth_client.device_key import check_key, load_or_make_key
+from auth_client.errors import DeviceKeyRefused
 from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.identity import check_fit_for_production, check_identity, load_identity
 from kiosk_agent.nic import MacReader, Nic, read_nic
@@ -142,7 +143,7 @@ def foreign_key() -> bytes:
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\n", foreign_key()])
 def test_a_broken_key_is_refused_and_never_replaced(content, tmp_path) -> None:
     path = key_file(tmp_path, content)
-    with pytest.raises(IdentityRefused, match="restore it"):
+    with pytest.raises(DeviceKeyRefused, match="restore it"):
         load_or_make_key(path)
     assert path.read_bytes() == content
 
@@ -152,7 +153,7 @@ def test_a_key_that_others_could_read_is_refused(mode, tmp_path) -> None:
     path = tmp_path / "keys" / "device.pem"
     load_or_make_key(path)
     path.chmod(mode)
-    with pytest.raises(IdentityRefused, match=f"mode {mode:04o}"):
+    with pytest.raises(DeviceKeyRefused, match=f"mode {mode:04o}"):
         load_or_make_key(path)
 
 
@@ -160,14 +161,14 @@ def test_a_folder_that_others_could_enter_is_refused(tmp_path) -> None:
     path = tmp_path / "keys" / "device.pem"
     load_or_make_key(path)
     path.parent.chmod(0o755)
-    with pytest.raises(IdentityRefused, match="0755"):
+    with pytest.raises(DeviceKeyRefused, match="0755"):
         load_or_make_key(path)
 
 
 def test_a_dangling_link_is_refused_and_not_followed(tmp_path) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / "device.pem").symlink_to(tmp_path / "elsewhere.pem")
-    with pytest.raises(IdentityRefused):
+    with pytest.raises(DeviceKeyRefused):
         load_or_make_key(tmp_path / "device.pem")
     assert not os.path.lexists(tmp_path / "elsewhere.pem")
 
@@ -176,7 +177,7 @@ def test_a_key_that_another_process_made_meanwhile_is_kept(tmp_path, monkeypatch
     path = tmp_path / "keys" / "device.pem"
     first = load_or_make_key(path)
     # The check for an existing key misses it, as if the other process had made it a moment later.
-    monkeypatch.setattr("kiosk_agent.device_key.os.path.lexists", lambda _path: False)
+    monkeypatch.setattr("auth_client.device_key.os.path.lexists", lambda _path: False)
     assert load_or_make_key(path).private_bytes_raw() == first.private_bytes_raw()
 
 
@@ -213,13 +214,13 @@ def test_a_check_makes_no_key(tmp_path) -> None:
 
 def test_a_check_refuses_what_a_start_would(tmp_path) -> None:
     broken = key_file(tmp_path, b"nonsense")
-    with pytest.raises(IdentityRefused, match=f"key_file {broken}: is no PEM private key"):
+    with pytest.raises(DeviceKeyRefused, match=f"key_file {broken}: is no PEM private key"):
         check_key(broken)
-    with pytest.raises(IdentityRefused, match=r"key_file .*: cannot be made: .*device\.pem is no folder"):
+    with pytest.raises(DeviceKeyRefused, match=r"key_file .*: cannot be made: .*device\.pem is no folder"):
         check_key(broken / "keys" / "device.pem")
     broken.unlink()
     tmp_path.chmod(0o755)
-    with pytest.raises(IdentityRefused, match=r"key_file: .* has mode 0755"):
+    with pytest.raises(DeviceKeyRefused, match=r"key_file: .* has mode 0755"):
         check_key(broken)
 
 

@@ -25,6 +25,10 @@ from requests.exceptions import ConnectionError as ConnectionFailed
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ConnectTimeoutError
 
+from auth_client.errors import Refused, ReplyLost, ServerUnavailable, ServerUnreachable
+from auth_client.pinning import pinned_session
+from auth_client.settings import ServerSettings
+from auth_client.signature import KioskSignature
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import (
@@ -39,10 +43,6 @@ from auth_contract.messages import (
 )
 from auth_contract.signing import CONTENT_TYPE
 from auth_contract.strict_json import StrictJsonError, parse_object
-from kiosk_agent.errors import Refused, ReplyLost, ServerUnavailable, ServerUnreachable
-from kiosk_agent.pinning import pinned_session
-from kiosk_agent.settings import ServerSettings
-from kiosk_agent.signature import KioskSignature
 
 REPLY_MAX_BYTES = 64 * 1024
 """The largest reply, a key set, has under 1 KiB."""

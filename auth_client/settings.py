@@ -1,11 +1,9 @@
-"""Settings of the exchange with the auth server, and of the local health port."""
+"""Where the auth server is, which keys it may have, and how long it is waited for."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
-
-from kiosk_agent.settings.section import Section
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _server_url(value: str) -> str:
@@ -20,8 +18,10 @@ def _server_url(value: str) -> str:
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of a SubjectPublicKeyInfo, lower-case hex")]
 
 
-class ServerSettings(Section):
+class ServerSettings(BaseModel):
     """Where the auth server is and which keys it may have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[str, Field(max_length=300), AfterValidator(_server_url)] = Field(description="https address")
     pins: tuple[Pin, ...] = Field(min_length=1, max_length=2, description="The server's current key, and its next")
@@ -30,10 +30,3 @@ class ServerSettings(Section):
     retries: int = Field(default=2, ge=0, le=5, description="More tries at what is safe to repeat")
     backoff_s: float = Field(default=0.3, ge=0, le=10, description="Wait before the first retry; doubles")
     heartbeat_s: float = Field(default=30.0, ge=1, le=600, description="Between two signs of life")
-
-
-class HealthSettings(Section):
-    """The local port of liveness, readiness and Prometheus metrics."""
-
-    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
-    port: int = Field(ge=1, le=65535)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kiosk_agent.errors import IdentityRefused
+from auth_client.errors import DeviceKeyRefused
 
 _KEY_MAX_BYTES = 4096
 
@@ -22,7 +22,7 @@ _KEY_MAX_BYTES = 4096
 def load_or_make_key(path: Path) -> Ed25519PrivateKey:
     """Return the device key, made with mode 0600 in a folder of mode 0700 where there is none.
 
-    Raises IdentityRefused when a key is there but readable by others, unreadable or no Ed25519 key:
+    Raises DeviceKeyRefused when a key is there but readable by others, unreadable or no Ed25519 key:
     it is never replaced, since the server knows the kiosk by it.
     """
     if not os.path.lexists(path):
@@ -33,14 +33,14 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
 def check_key(path: Path) -> bool:
     """Return whether a device key is there, and make nothing; a missing one can then be made.
 
-    Raises IdentityRefused where `load_or_make_key` would.
+    Raises DeviceKeyRefused where `load_or_make_key` would.
     """
     if os.path.lexists(path):
         _load_key(path)
         return True
     nearest = next(folder for folder in path.parents if os.path.lexists(folder))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise IdentityRefused(f"key_file {path}: cannot be made: {nearest} is no folder that this user may write to")
+        raise DeviceKeyRefused(f"key_file {path}: cannot be made: {nearest} is no folder that this user may write to")
     if nearest == path.parent:
         _check_mode(nearest, nearest.stat().st_mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0700")
     return False
@@ -64,7 +64,7 @@ def _make_key(path: Path) -> None:
             draft.unlink()
         _sync_folder(path.parent)
     except OSError as error:
-        raise IdentityRefused(f"key_file {path}: cannot be made: {error.strerror}") from error
+        raise DeviceKeyRefused(f"key_file {path}: cannot be made: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -81,17 +81,17 @@ def _load_key(path: Path) -> Ed25519PrivateKey:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise IdentityRefused(f"key_file {path}: is no regular file")
+                raise DeviceKeyRefused(f"key_file {path}: is no regular file")
             _check_mode(path, mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0600")
             pem = file.read(_KEY_MAX_BYTES)
     except OSError as error:
-        raise IdentityRefused(f"key_file {path}: cannot be read: {error.strerror}") from error
+        raise DeviceKeyRefused(f"key_file {path}: cannot be read: {error.strerror}") from error
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise IdentityRefused(f"key_file {path}: is no PEM private key; {_ADVICE}") from None
+        raise DeviceKeyRefused(f"key_file {path}: is no PEM private key; {_ADVICE}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise IdentityRefused(f"key_file {path}: is no Ed25519 key; {_ADVICE}")
+        raise DeviceKeyRefused(f"key_file {path}: is no Ed25519 key; {_ADVICE}")
     return key
 
 
@@ -100,7 +100,7 @@ _ADVICE = "restore it from a backup, or move it away and register the kiosk agai
 
 def _check_mode(path: Path, mode: int, forbidden: int, advice: str) -> None:
     if mode & forbidden:
-        raise IdentityRefused(
+        raise DeviceKeyRefused(
             f"key_file: {path} has mode {stat.S_IMODE(mode):04o}, open to others: find out who could read it, "
             f"then {advice} it"
         )

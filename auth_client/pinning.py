@@ -17,7 +17,7 @@ from requests.sessions import Session
 from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 
-from kiosk_agent.errors import ServerNotTrusted
+from auth_client.errors import ServerNotTrusted
 
 
 def spki_sha256(certificate_der: bytes) -> str:

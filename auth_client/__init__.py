@@ -1,0 +1,11 @@
+"""How a registered device speaks with its auth server: signed, to a pinned key, with every wait bounded.
+
+Kiosk and gateway share it; it knows neither.
+
+client       one device's exchanges
+pinning      HTTPS to a server that is known by its key alone
+signature    what is under each request
+device_key   the key, made on the device and never leaving it
+settings     where the server is, and which keys it may have
+errors       what an exchange can end with
+"""
