@@ -7,5 +7,6 @@ pinning      HTTPS to a server that is known by its key alone
 signature    what is under each request
 device_key   the key, made on the device and never leaving it
 settings     where the server is, and which keys it may have
+version      which release of the program speaks
 errors       what an exchange can end with
 """

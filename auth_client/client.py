@@ -36,9 +36,11 @@ from auth_contract.messages import (
     AttemptRequest,
     ChangeReply,
     ErrorReply,
+    GatewayRefusal,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
+    Noted,
     SubmissionRequest,
 )
 from auth_contract.signing import CONTENT_TYPE
@@ -75,12 +77,12 @@ class AuthClient:
         self.clock_offset_s: float | None = None
         self._http = pinned_session(settings.pins)
 
-    def open_attempt(self, action: Action, name: str = "") -> AttemptReply:
+    def open_attempt(self, action: Action, name: str = "", *, peer: str | None = None) -> AttemptReply:
         """Open an attempt at an action by somebody of this name; repeated on connection errors.
 
-        Raises Refused or ServerUnavailable.
+        A gateway names the `peer` for whom it asks. Raises Refused or ServerUnavailable.
         """
-        request = AttemptRequest(action=action, username=name or None)
+        request = AttemptRequest(action=action, username=name or None, peer=peer)
         return self._repeat(lambda: self._post(paths.ATTEMPTS, request, AttemptReply, is_kept=True))
 
     @overload
@@ -109,6 +111,10 @@ class AuthClient:
     def heartbeat(self, beat: HeartbeatRequest) -> HeartbeatReply:
         """Send a sign of life; repeated on connection errors. Raises Refused or ServerUnavailable."""
         return self._repeat(lambda: self._post(paths.HEARTBEAT, beat, HeartbeatReply))
+
+    def note_refusal(self, refusal: GatewayRefusal) -> Noted:
+        """Have a gateway's refusal written down; repeated on connection errors. Raises Refused or ServerUnavailable."""
+        return self._repeat(lambda: self._post(paths.GATEWAY_REFUSALS, refusal, Noted))
 
     def jwks(self) -> dict[str, Any]:
         """Return the server's key set; repeated on connection errors. Raises ServerUnavailable."""

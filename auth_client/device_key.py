@@ -1,5 +1,6 @@
 """The kiosk's Ed25519 key: made here on the first start, and never leaving the machine."""
 
+import base64
 import os
 import stat
 from contextlib import suppress
@@ -28,6 +29,11 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
     if not os.path.lexists(path):
         _make_key(path)
     return _load_key(path)
+
+
+def public_text(key: Ed25519PrivateKey) -> str:
+    """Return the raw 32 bytes of the public key in base64url without padding, as the server registers it."""
+    return base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).rstrip(b"=").decode()
 
 
 def check_key(path: Path) -> bool:

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     START_AGAIN = "start_again"
     MALFORMED = "malformed"
     KIOSK_REFUSED = "kiosk_refused"
+    USE_KIOSK = "use_kiosk"
+    """A gateway sends what this site does at kiosks alone."""
+
     UNAVAILABLE = "unavailable"
 
 

@@ -4,6 +4,7 @@ Error messages name the rule and never repeat the value, because half of these a
 """
 
 import base64
+import ipaddress
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -87,6 +88,19 @@ def canonical_mac(value: str) -> str:
     return mac
 
 
+def canonical_address(value: str) -> str:
+    """Return an IPv4 or IPv6 address in its shortest spelling, without a zone; one of IPv4 within IPv6 as IPv4.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        address = ipaddress.ip_address(value.partition("%")[0])
+    except ValueError:
+        raise ValueError("an address is one of IPv4 or IPv6, as in 192.0.2.7") from None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
 def canonical_permission(value: str) -> str:
     """Return an enrolment ticket (16 characters) or an administrator's secret (25) as it was made.
 
@@ -168,6 +182,7 @@ Permission = Annotated[
 ]
 TotpCode = Annotated[str, Field(pattern=r"^[0-9]{6}$", min_length=6, max_length=6, description="RFC 6238, six digits")]
 Mac = Annotated[str, Field(min_length=17, max_length=17), AfterValidator(canonical_mac)]
+Address = Annotated[str, Field(min_length=2, max_length=80), AfterValidator(canonical_address)]
 KioskId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", max_length=32)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$", description="128 random bits, base64url")]
 Timestamp = Annotated[datetime, BeforeValidator(_read_timestamp), AfterValidator(_in_utc)]

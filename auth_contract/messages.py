@@ -11,8 +11,19 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from auth_contract.actions import Action, CaptureHint, Movement, Need, Reason
-from auth_contract.fields import FrameJpeg, Mac, Password, Permission, Printable, Timestamp, Token, TotpCode, Username
-from auth_contract.limits import ATTEMPT_TTL_S, ENROL_FRAMES_MIN, FRAMES_MAX, MOVEMENTS_MAX
+from auth_contract.fields import (
+    Address,
+    FrameJpeg,
+    Mac,
+    Password,
+    Permission,
+    Printable,
+    Timestamp,
+    Token,
+    TotpCode,
+    Username,
+)
+from auth_contract.limits import ATTEMPT_TTL_S, FRAMES_MAX, MOVEMENTS_MAX
 
 Message = Annotated[Printable, Field(max_length=200, description="A sentence for the person")]
 
@@ -24,10 +35,14 @@ class WireModel(BaseModel):
 
 
 class AttemptRequest(WireModel):
-    """Opens an attempt at one action; `username` lets the server ask only for movements that the person can do."""
+    """Opens an attempt at one action; `username` lets the server ask only for movements that the person can do.
+
+    `peer` is the client for whom a gateway asks; a kiosk sends none.
+    """
 
     action: Action
     username: Username | None = None
+    peer: Address | None = None
 
 
 class AttemptReply(WireModel):
@@ -44,12 +59,16 @@ class AttemptReply(WireModel):
 
 
 class SubmissionRequest(WireModel):
-    """What the submission of an attempt at any action has: who, at which device, when."""
+    """What the submission of an attempt at any action has: who, at which device, when.
+
+    From a kiosk `mac` is its own. From a gateway it is what the client at `peer` claims; a kiosk sends no `peer`.
+    """
 
     attempt_id: Token
     username: Username
     mac: Mac
     client_ts_utc: Timestamp
+    peer: Address | None = None
 
 
 class FrameMark(WireModel):
@@ -67,7 +86,6 @@ Marks = Annotated[tuple[FrameMark, ...], Field(max_length=FRAMES_MAX)]
 """One for each frame, in their order; none where no movement was asked for."""
 
 Frames = Annotated[tuple[FrameJpeg, ...], Field(min_length=1, max_length=FRAMES_MAX, repr=False)]
-NewFrames = Annotated[tuple[FrameJpeg, ...], Field(min_length=ENROL_FRAMES_MIN, max_length=FRAMES_MAX, repr=False)]
 Secret = Annotated[Password, Field(repr=False)]
 Code = Annotated[TotpCode, Field(repr=False)]
 
@@ -86,7 +104,7 @@ class RegisterRequest(SubmissionRequest):
 
     permission: Permission = Field(repr=False)
     new_password: Secret
-    new_frames: NewFrames
+    new_frames: Frames
     marks: Marks = ()
 
 
@@ -112,17 +130,21 @@ class RecoverFaceRequest(SubmissionRequest):
 
     password: Secret
     totp: Code
-    new_frames: NewFrames
+    new_frames: Frames
     marks: Marks = ()
 
 
 class UpdateMacRequest(SubmissionRequest):
-    """Bind the account to the kiosk at which the person stands, in place of those before; `mac` is its MAC."""
+    """Bind the account to the kiosk at which the person stands, in place of those before; `mac` is its MAC.
+
+    A gateway names in `new_mac` what its client is bound to; a kiosk sends none.
+    """
 
     password: Secret
     totp: Code
     frames: Frames
     marks: Marks = ()
+    new_mac: Mac | None = None
 
 
 class ConfirmRequest(SubmissionRequest):
@@ -190,13 +212,33 @@ class PendingChange(WireModel):
 
 
 class ChangeReply(WireModel):
-    """What came of any action but a login; without `pending` the change is in force."""
+    """What came of any action but a login; without `pending` the change is in force.
+
+    `provisioning_uri` is of a new TOTP secret that is in force without a first code, as through a gateway.
+    """
 
     outcome: Literal["granted"] = "granted"
     username: Username
     granted_at: Timestamp
     message: Message
     pending: PendingChange | None = None
+    provisioning_uri: str | None = Field(default=None, max_length=512, repr=False)
+
+
+class GatewayRefusal(WireModel):
+    """A request in somebody's name that a gateway could not take; the server writes it down. `action` where known."""
+
+    peer: Address
+    username: Username
+    action: Action | None = None
+    field: Printable = Field(max_length=100)
+    rule: Printable = Field(max_length=200)
+
+
+class Noted(WireModel):
+    """The answer to what only had to be written down."""
+
+    outcome: Literal["noted"] = "noted"
 
 
 Word = Annotated[Printable, Field(max_length=24, description="One word of a closed set of the kiosk's")]
@@ -221,10 +263,13 @@ class KioskState(WireModel):
 
 
 class HeartbeatRequest(WireModel):
-    """A kiosk's sign of life, with what its operator should know; agents of before `state` send none."""
+    """A kiosk's sign of life, with what its operator should know; agents of before `state` send none.
+
+    A gateway has no `mac`.
+    """
 
     agent_version: Printable = Field(max_length=32)
-    mac: Mac
+    mac: Mac | None = None
     permanent_mac: Mac | None = None
     faults: tuple[Annotated[Printable, Field(max_length=120)], ...] = Field(default=(), max_length=16)
     state: KioskState | None = None

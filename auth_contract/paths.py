@@ -7,6 +7,7 @@ from auth_contract.actions import Action
 
 ATTEMPTS: Final = "/v1/attempts"
 HEARTBEAT: Final = "/v1/heartbeat"
+GATEWAY_REFUSALS: Final = "/v1/gateway/refusals"
 JWKS: Final = "/.well-known/jwks.json"
 OPENAPI: Final = "/openapi.json"
 

@@ -9,6 +9,7 @@ import structlog
 
 from auth_client.client import AuthClient, Surroundings
 from auth_client.errors import Refused, ServerNotTrusted, ServerUnavailable
+from auth_client.version import program_version
 from auth_contract.actions import Reason
 from auth_contract.limits import CLOCK_SKEW_MAX_S
 from auth_contract.messages import HeartbeatRequest, KioskState
@@ -20,7 +21,6 @@ from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity
 from kiosk_agent.nic import has_carrier
 from kiosk_agent.screen.neutral import neutral
-from kiosk_agent.version import agent_version
 from kiosk_agent.vitals import Vitals
 
 _DOWN_INTERVAL_S: Final = 3.0
@@ -83,7 +83,7 @@ class Heartbeat:
         self.health.disk_fault = self.disk()
         nic = self.identity.read()
         beat = HeartbeatRequest(
-            agent_version=agent_version(),
+            agent_version=program_version(),
             mac=nic.mac,
             permanent_mac=nic.permanent_mac,
             faults=self._faults(nic.faults),

@@ -1,15 +1,13 @@
 """Who this kiosk is: its id, its key, and the MAC that it claims."""
 
-import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth_client.device_key import check_key, load_or_make_key
+from auth_client.device_key import check_key, load_or_make_key, public_text
 from auth_client.errors import DeviceKeyRefused
 from kiosk_agent.errors import IdentityRefused
 from kiosk_agent.nic import Nic, read_nic
@@ -27,9 +25,8 @@ class Identity:
 
     @property
     def public_key(self) -> str:
-        """The raw 32 bytes of the public key in base64url without padding, as the server registers it."""
-        raw = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        """The public key as the server registers it."""
+        return public_text(self.key)
 
 
 def load_identity(settings: KioskSettings, *, read: Callable[[str], Nic] = read_nic) -> Identity:
