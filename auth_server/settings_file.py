@@ -2,15 +2,23 @@
 
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from auth_server.errors import SettingsRefused
 from auth_server.settings import ServerSettings
 
+Settings = TypeVar("Settings", bound=BaseModel)
+
 
 def load_settings(path: Path) -> ServerSettings:
-    """Read a settings file.
+    """Read the server's settings file. Raises SettingsRefused as `read_settings` does."""
+    return read_settings(path, ServerSettings)
+
+
+def read_settings(path: Path, model: type[Settings]) -> Settings:
+    """Read a program's settings file.
 
     Raises SettingsRefused naming each field, its value and the rule it breaks.
     """
@@ -21,7 +29,7 @@ def load_settings(path: Path) -> ServerSettings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsRefused(f"{path}: not TOML: {error}") from error
     try:
-        return ServerSettings.model_validate(members)
+        return model.model_validate(members)
     except ValidationError as error:
         raise SettingsRefused("\n".join(_broken_rules(path, error))) from error
 

@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     _warn_of_development(settings)
     _warn_of_presence(settings)
-    from auth_server.health import refuse_taken_port
+    from auth_server.local_port import refuse_taken_port
     from auth_server.logs import configure_logging
 
     configure_logging(settings.log_level)
@@ -174,7 +174,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
 
     from auth_server import bootstrap, tls
     from auth_server.app import create_app
-    from auth_server.health import HealthServer
+    from auth_server.health import open_port
 
     context = tls.server_context(
         settings.listen.tls_certificate,
@@ -194,7 +194,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
         def load(self) -> "Flask":
             try:
                 services = bootstrap.build(settings)
-                HealthServer(settings.health, services, _told(settings)).start()
+                open_port(settings.health, services, _told(settings)).start()
             except (StartRefused, StoreError) as error:
                 # gunicorn prints this one without a traceback, and its master ends instead of trying again.
                 raise AppImportError(f"4auth-server: {error}") from error

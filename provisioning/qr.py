@@ -3,28 +3,15 @@
 import io
 import os
 from pathlib import Path
-from typing import Any
 
-from qrcode.constants import ERROR_CORRECT_M
-from qrcode.main import QRCode
-
+from auth_server.qr import code_of, png_of
 from provisioning.errors import Refused
-
-_QUIET_ZONE = 4
-"""Light modules around the code (ISO/IEC 18004, 6.3.8)."""
-
-
-def _code(text: str) -> Any:
-    code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET_ZONE)
-    code.add_data(text)
-    code.make(fit=True)
-    return code
 
 
 def terminal_lines(text: str) -> list[str]:
     """Return the code as lines of half blocks, light on dark, for a terminal with a dark ground."""
     drawn = io.StringIO()
-    _code(text).print_ascii(out=drawn, invert=True)
+    code_of(text).print_ascii(out=drawn, invert=True)
     return drawn.getvalue().splitlines()
 
 
@@ -40,4 +27,4 @@ def write_png(text: str, path: Path) -> None:
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}: name a file in a folder of yours") from None
     with os.fdopen(descriptor, "wb") as file:
-        _code(text).make_image().save(file)
+        file.write(png_of(text))

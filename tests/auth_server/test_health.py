@@ -10,7 +10,8 @@ import pytest
 
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
-from auth_server.health import HealthServer, _Handler, readiness, refuse_taken_port
+from auth_server.health import open_port, readiness
+from auth_server.local_port import _Handler, refuse_taken_port
 from auth_server.settings import FaceSettings, HealthSettings
 from auth_server.timesource import TimeStatus
 
@@ -37,7 +38,7 @@ def health_port(services, tmp_path, monkeypatch):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = HealthServer(HealthSettings(port=port), services)
+    server = open_port(HealthSettings(port=port), services)
     server.start()
     yield port
     server.shutdown()
@@ -131,7 +132,7 @@ def test_a_layer_of_presence_that_is_off_is_told_beside_other_warnings(health_po
         port = probe.getsockname()[1]
     services.notifier.warnings["notifications"] = "1 of 1"
     cost = FaceSettings(models="models", presence="active").cost
-    server = HealthServer(HealthSettings(port=port), services, {"presence": cost})
+    server = open_port(HealthSettings(port=port), services, {"presence": cost})
     server.start()
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
@@ -163,7 +164,7 @@ def test_two_workers_share_the_port(services):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         settings = HealthSettings(port=probe.getsockname()[1])
-    with HealthServer(settings, services), HealthServer(settings, services):
+    with open_port(settings, services), open_port(settings, services):
         pass
 
 
@@ -171,7 +172,7 @@ def test_another_programs_port_is_named(services):
     with closing(socket.create_server(("127.0.0.1", 0))) as holder:
         settings = HealthSettings(port=holder.getsockname()[1])
         with pytest.raises(StartRefused, match=rf"health\.port = {settings.port}: Address already in use"):
-            HealthServer(settings, services)
+            open_port(settings, services)
         with pytest.raises(StartRefused, match=rf"health\.port = {settings.port}: Address already in use"):
             refuse_taken_port(settings)
 
@@ -181,5 +182,5 @@ def test_a_free_port_is_free_after_it_was_tried(services):
         probe.bind(("127.0.0.1", 0))
         settings = HealthSettings(port=probe.getsockname()[1])
     refuse_taken_port(settings)
-    with HealthServer(settings, services):
+    with open_port(settings, services):
         refuse_taken_port(settings)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.row_budget import BURST, ROWS_PER_S, SOURCES_MAX, RowBudget
+from auth_server.buckets import SOURCES_MAX
+from auth_server.row_budget import BURST, ROWS_PER_S, RowBudget
 
 
 class Clock:
@@ -64,10 +65,10 @@ def test_memory_is_bounded_and_given_back(clock):
     budget = RowBudget(clock)
     for number in range(3 * SOURCES_MAX):
         budget.spend(f"10.{number // 65536}.{number // 256 % 256}.{number % 256}")
-    assert len(budget._accounts) <= SOURCES_MAX + 1
+    assert len(budget._buckets._buckets) <= SOURCES_MAX + 1
     clock.seconds += BURST / ROWS_PER_S + 1
     budget.drain()
-    assert budget._accounts == {}
+    assert budget._buckets._buckets == {}
 
 
 @given(st.lists(st.floats(0, 10), max_size=300))
