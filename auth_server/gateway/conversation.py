@@ -1,0 +1,82 @@
+"""One connection: a request is read, answered and its reply written, until one side closes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from auth_contract.wire import to_json
+from auth_server.gateway import answers
+from auth_server.gateway.admittance import Admittance, Busy
+from auth_server.gateway.frames import (
+    FrameTooLong,
+    Receiving,
+    ReceivingFull,
+    linger,
+    read_length,
+    read_text,
+    write_frame,
+)
+from auth_server.gateway.metrics import REFUSED
+from auth_server.gateway.settings import LimitSettings
+
+Answer = Callable[[bytes, str], Awaitable[bytes]]
+"""Returns the reply's JSON to a frame of the client at an address."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A client's connection. `is_idle` while nothing of a request has come, so that it may be closed."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    peer: str
+    limits: LimitSettings
+    admittance: Admittance
+    receiving: Receiving
+    answer: Answer
+    is_idle: bool = False
+    is_ending: bool = False
+
+    async def hold(self) -> None:
+        """Serve until the client closes, breaks off, or breaks a rule after which no frame can follow.
+
+        Raises TimeoutError, IncompleteReadError or ConnectionError where it ended without a word.
+        """
+        while not self.is_ending:
+            try:
+                text = await self._next()
+            except FrameTooLong as error:
+                return await self._last(str(error), "frame_too_long")
+            except ReceivingFull:
+                return await self._last(answers.BUSY, "receiving_full")
+            if text is None:
+                return None
+            await write_frame(self.writer, await self._reply(text), self.limits)
+        return None
+
+    async def _next(self) -> bytes | None:
+        self.is_idle = True
+        try:
+            length = await read_length(self.reader, self.limits)
+        finally:
+            self.is_idle = False
+        return None if length is None else await read_text(self.reader, length, self.limits, self.receiving)
+
+    async def _reply(self, text: bytes) -> bytes:
+        if not self.admittance.may_ask(self.peer):
+            return _refused(answers.TOO_FAST, "too_fast")
+        try:
+            async with self.admittance.place():
+                return await self.answer(text, self.peer)
+        except Busy:
+            return _refused(answers.BUSY, "busy")
+
+    async def _last(self, message: str, why: str) -> None:
+        """Say why, and let the client read it before the connection closes."""
+        await write_frame(self.writer, _refused(message, why), self.limits)
+        await linger(self.reader)
+
+
+def _refused(message: str, why: str) -> bytes:
+    REFUSED.labels(why).inc()
+    return to_json(answers.error(message))

@@ -1,0 +1,88 @@
+"""Frames on a connection: the length is looked at before anything is kept, and every wait has an end."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from auth_contract.wire import FRAME_MAX, HEADER, to_frame
+from auth_server.gateway.settings import LimitSettings
+
+_LINGER_S: Final = 2.0
+_LINGER_MAX_BYTES: Final = 2 * FRAME_MAX
+
+
+class FrameTooLong(Exception):
+    """A header claims more than a frame may have, so that nobody knows where the next one begins."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"a frame has at most {FRAME_MAX} bytes, this header claims {length}")
+
+
+class ReceivingFull(Exception):
+    """Frames are being received already for as many bytes as there may be at once."""
+
+
+@dataclass(slots=True)
+class Receiving:
+    """How many bytes are claimed by frames that are being received, of all connections together."""
+
+    max_bytes: int
+    claimed: int = 0
+
+    def claim(self, length: int) -> None:
+        """Raise ReceivingFull unless so many more may be received."""
+        if self.claimed + length > self.max_bytes:
+            raise ReceivingFull
+        self.claimed += length
+
+    def release(self, length: int) -> None:
+        """Say that a frame came, or will not come."""
+        self.claimed -= length
+
+
+async def read_length(reader: asyncio.StreamReader, limits: LimitSettings) -> int | None:
+    """Return the next frame's length, or None where the client closed between two frames.
+
+    Raises TimeoutError where it was silent for too long, IncompleteReadError where it broke off within the
+    header, FrameTooLong.
+    """
+    async with asyncio.timeout(limits.idle_timeout_s):
+        first = await reader.read(1)
+    if not first:
+        return None
+    async with asyncio.timeout(limits.request_timeout_s):
+        rest = await reader.readexactly(HEADER.size - 1)
+    (length,) = HEADER.unpack(first + rest)
+    if length > FRAME_MAX:
+        raise FrameTooLong(length)
+    return int(length)
+
+
+async def read_text(reader: asyncio.StreamReader, length: int, limits: LimitSettings, receiving: Receiving) -> bytes:
+    """Return a frame's text. Raises TimeoutError, IncompleteReadError, ReceivingFull."""
+    receiving.claim(length)
+    try:
+        async with asyncio.timeout(limits.request_timeout_s):
+            return await reader.readexactly(length)
+    finally:
+        receiving.release(length)
+
+
+async def write_frame(writer: asyncio.StreamWriter, text: bytes, limits: LimitSettings) -> None:
+    """Write a frame and wait until the client took it. Raises TimeoutError where it does not, ConnectionError."""
+    writer.write(to_frame(text))
+    async with asyncio.timeout(limits.write_timeout_s):
+        await writer.drain()
+
+
+async def linger(reader: asyncio.StreamReader) -> None:
+    """Throw away what the client still sends until it closes, for two seconds at most.
+
+    Closing at once on unread data would reset the connection, and the last reply would never be read.
+    """
+    left = _LINGER_MAX_BYTES
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(_LINGER_S):
+            while left > 0 and (more := await reader.read(65_536)):
+                left -= len(more)
