@@ -41,9 +41,8 @@ _STORE_TEMPLATE = (
 _DROP_FURTHER = delete(FACE_TEMPLATES).where(FACE_TEMPLATES.c.username == bindparam("name"))
 _STORE_PICTURE = update(USERS).where(_BY_NAME).values(face_image_enc=bindparam("picture"))
 _STORE_PASSWORD = update(USERS).where(_BY_NAME).values(password_hash=bindparam("new_hash"))
-_STORE_TOTP = update(USERS).where(_BY_NAME).values(totp_secret_enc=bindparam("secret"))
-_SPEND = (
-    update(USERS).where(_BY_NAME, USERS.c.totp_last_step < bindparam("step")).values(totp_last_step=bindparam("step"))
+_STORE_TOTP = (
+    update(USERS).where(_BY_NAME).values(totp_secret_enc=bindparam("secret"), totp_last_step=bindparam("step"))
 )
 _FACTOR_CHANGED = (
     update(USER_KEYS)
@@ -120,11 +119,13 @@ class AccountFactors:
         return is_there and _note_change(session, username, now)
 
     def replace_totp(self, session: Session, username: str, secret: str, step: int, now: datetime) -> bool:
-        """Put a new secret in place of the old; `step`, of its first code, is used up, and so are all used before."""
+        """Put a new secret in place of the old; `step`, of its first code, is used up, 0 where none was asked for.
+
+        What was used of the old secret says nothing of the new one's codes.
+        """
         sealed = self._sealed(session, "totp_secret_enc", username, secret.encode())
-        if sealed is None or not changed(session, _STORE_TOTP, {"name": username, "secret": sealed}):
+        if sealed is None or not changed(session, _STORE_TOTP, {"name": username, "secret": sealed, "step": step}):
             return False
-        changed(session, _SPEND, {"name": username, "step": step})
         return _note_change(session, username, now)
 
     def replace_face(self, session: Session, username: str, template: Template, face_png: bytes, now: datetime) -> bool:

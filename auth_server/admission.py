@@ -5,6 +5,7 @@ when something earlier fails, so that a stranger costs the server next to nothin
 """
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
-from auth_contract.fields import canonical_username
+from auth_contract.fields import canonical_address, canonical_username
 from auth_contract.limits import BODY_MAX_BYTES
 from auth_contract.messages import WireModel
 from auth_contract.strict_json import StrictJsonError, parse_object
@@ -56,21 +57,22 @@ def parse_body(request: Request, signed: SignedBy, model: type[Model]) -> Model:
         members = parse_object(body)
     except StrictJsonError as error:
         raise Malformed("body", str(error)) from None
-    _note_username(members)
+    _note_who(members, signed)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise _malformed(error) from None
 
 
-def _note_username(members: dict[str, Any]) -> None:
-    """Let the audit row name the person whenever the name itself has a valid form."""
-    name = members.get("username")
+def _note_who(members: dict[str, Any], signed: SignedBy) -> None:
+    """Let the audit row name the person, and a gateway's client, wherever these have a valid form."""
+    name, peer = members.get("username"), members.get("peer")
     if isinstance(name, str):
-        try:
+        with suppress(ValueError):
             exchange.current().username = canonical_username(name)
-        except ValueError:
-            return
+    if isinstance(peer, str) and signed.kiosk.is_gateway:
+        with suppress(ValueError):
+            exchange.current().peer = canonical_address(peer)
 
 
 def _malformed(error: ValidationError) -> Malformed:

@@ -8,8 +8,10 @@ from auth_contract.messages import (
     SUBMISSIONS,
     AttemptReply,
     AttemptRequest,
+    GatewayRefusal,
     HeartbeatReply,
     HeartbeatRequest,
+    Noted,
     WireModel,
 )
 from auth_server import exchange
@@ -17,6 +19,7 @@ from auth_server.admission import admit, parse_body
 from auth_server.authenticator import Submission
 from auth_server.claims import claims_of
 from auth_server.errors import AttemptRefused, Malformed
+from auth_server.gateways import refusal_entry
 from auth_server.heartbeats import note_heartbeat
 from auth_server.openapi import openapi_document
 from auth_server.services import Services
@@ -43,6 +46,7 @@ def open_attempt() -> Response:
     now = services().time.trusted_now()
     signed = admit(request, services().signatures, now)
     asked = parse_body(request, signed, AttemptRequest)
+    services().gateways.check(signed.kiosk, asked.action, asked.peer)
     if not services().authenticator.policies[asked.action].is_enabled:
         raise Malformed("action", f"{asked.action.value} is switched off at this site")
     attempt = services().attempts.open(
@@ -50,7 +54,7 @@ def open_attempt() -> Response:
         action=asked.action,
         now=now,
         request_nonce=signed.nonce,
-        movements=services().asking.movements(asked.action, asked.username),
+        movements=() if signed.kiosk.is_gateway else services().asking.movements(asked.action, asked.username),
     )
     return render(
         AttemptReply(
@@ -72,7 +76,8 @@ def submit(action: Action) -> Response:
     body = parse_body(request, signed, SUBMISSIONS[action])
     if body.attempt_id != attempt.attempt_id:
         raise AttemptRefused("the body names another attempt than the signature's nonce")
-    claims = claims_of(body, site=services().site)
+    services().gateways.check(signed.kiosk, action, body.peer)
+    claims = claims_of(body, site=services().site, is_gateway=signed.kiosk.is_gateway)
     # Asked again: the body may have taken seconds to arrive, and codes and waits are judged by this.
     now = services().time.trusted_now()
     submission = Submission(action, attempt, signed.kiosk, claims, exchange.current().source_address)
@@ -93,6 +98,17 @@ def heartbeat() -> Response:
     report = parse_body(request, signed, HeartbeatRequest)
     note_heartbeat(services(), signed.kiosk, report, exchange.current().source_address, now)
     return render(HeartbeatReply(server_ts_utc=now))
+
+
+@api.post(paths.GATEWAY_REFUSALS)
+def gateway_refusal() -> Response:
+    """Write down what a gateway could not take of a client who named a person."""
+    now = services().time.trusted_now()
+    signed = admit(request, services().signatures, now)
+    services().attempts.remember_nonce(signed.kiosk.kiosk_id, signed.nonce, now)
+    refusal = parse_body(request, signed, GatewayRefusal)
+    services().audit.record(refusal_entry(signed.kiosk, refusal, exchange.current().source_address), now)
+    return render(Noted())
 
 
 @api.get(paths.JWKS)

@@ -80,7 +80,11 @@ def _record(reason: Reason, detail: dict[str, object]) -> None:
         username=known.username,
         kiosk_id=known.kiosk_id,
         source_address=known.source_address,
-        detail={"attempt": known.attempt_id, **detail} if known.attempt_id else detail,
+        detail={
+            **({"attempt": known.attempt_id} if known.attempt_id else {}),
+            **({"gateway": {"peer": known.peer}} if known.peer else {}),
+            **detail,
+        },
     )
     built.audit.record(entry, built.time.now())
     known.is_audited = True

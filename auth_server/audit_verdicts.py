@@ -158,6 +158,11 @@ def _device(found: Evidence) -> list[str]:
     return _findings(
         found,
         is_kiosks_own=("the MAC is the kiosk's own", "the MAC is not the one registered for the kiosk"),
+        has_leave=("the name may come through a gateway", "the name may not come through a gateway"),
+        is_a_kiosks=(
+            "the claimed MAC is that of a registered kiosk, which would have signed",
+            "the claimed MAC is no registered kiosk's",
+        ),
         is_bound=("the account is bound to it", "the account is not bound to it"),
     )
 
@@ -234,8 +239,8 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "new_totp": _OF_CODE,
     "face": _OF_FACE,
     "new_face": _OF_FACE,
-    "device": frozenset({"is_kiosks_own", "is_bound"}),
-    "kiosk": frozenset({"is_kiosks_own"}),
+    "device": frozenset({"is_kiosks_own", "has_leave", "is_a_kiosks", "is_bound"}),
+    "kiosk": frozenset({"is_kiosks_own", "has_leave", "is_a_kiosks"}),
     "clock": frozenset({"skew_s"}),
     "permission": frozenset({"kind", "by", "is_for_this_name"}),
     "supervisor": frozenset({"role"}),

@@ -24,6 +24,7 @@ _ASKED: Final = {
     "cancel": "asked to cancel a change",
     "open_attempt": "asked to open an attempt",
     "heartbeat": "sent a sign of life",
+    "gateway_refusal": "reported what it could not take",
     "none": "sent a request",
 }
 
@@ -35,6 +36,7 @@ _DECIDED: Final = {
     "start_again": "It was refused, and the person was asked to start again.",
     "malformed": "It was refused: the request broke a rule of form.",
     "kiosk_refused": "It was refused before its body was read: it did not come from a kiosk in good standing.",
+    "use_kiosk": "It was not judged: the settings ask for a kiosk, where a person can be asked to move.",
     "unavailable": "It was refused: the server could not decide at that moment.",
 }
 
@@ -60,6 +62,8 @@ _ACTS: Final = {
     "admin.face.migrate": "give everybody a template of another model, or drop those of the old",
     "admin.face.snapshots.delete": "delete a picture of a refused attempt",
     "admin.face.snapshots.show": "look at a picture of a refused attempt",
+    "admin.gateway.allow": "let a person come through a gateway",
+    "admin.gateway.forbid": "let a person come through a gateway no more",
     "admin.import_original": "import the users of an original 4Auth",
     "admin.import_original.user": "import one user of an original 4Auth",
     "admin.keys.add": "make a key that waits to be used",
@@ -99,7 +103,7 @@ _NEEDS: Final = {
 def why(row: AuditRow) -> tuple[str, ...]:
     """Return the sentences that explain a row, the most telling first. It fails for no row."""
     detail, is_whole = _detail(row)
-    return (_headline(row), *_decision(row, detail), *([] if is_whole else [_GONE]), *_evidence(row, detail))
+    return (_headline(row, detail), *_decision(row, detail), *([] if is_whole else [_GONE]), *_evidence(row, detail))
 
 
 _GONE: Final = (
@@ -108,9 +112,9 @@ _GONE: Final = (
 )
 
 
-def _headline(row: AuditRow) -> str:
+def _headline(row: AuditRow, detail: Mapping[str, Any]) -> str:
     when = row.ts_utc.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{when}: {_who(row)} {_asked(row)}{_where(row)}."
+    return f"{when}: {_who(row)} {_asked(row)}{_where(row, detail)}."
 
 
 def _who(row: AuditRow) -> str:
@@ -134,12 +138,18 @@ def _asked(row: AuditRow) -> str:
     return special.get(row.action) or _ASKED.get(row.action, f"did {row.action}")
 
 
-def _where(row: AuditRow) -> str:
+def _where(row: AuditRow, detail: Mapping[str, Any]) -> str:
     if _is_by_administrator(row):
         return " on the server itself"
+    if "gateway" in detail and row.kiosk_id is not None:
+        return f" through gateway {row.kiosk_id}{_from_peer(detail['gateway'])}"
     at = "" if row.kiosk_id is None or row.username is None else f" at kiosk {row.kiosk_id}"
     at = f" ({row.kiosk_id})" if row.kiosk_id is not None and row.username is None else at
     return at if row.source_address is None else f"{at} from {row.source_address}"
+
+
+def _from_peer(gateway: object) -> str:
+    return f" from {spelt(gateway['peer'])}" if isinstance(gateway, Mapping) and "peer" in gateway else ""
 
 
 def _decision(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
@@ -148,7 +158,7 @@ def _decision(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
     elif _is_by_administrator(row):
         yield "It was done." if row.success else "It was refused, and nothing was changed."
     elif row.success and row.action == "login":
-        yield "The door was opened: every factor passed."
+        yield ("The client was told so" if "gateway" in detail else "The door was opened") + ": every factor passed."
     elif row.success:
         yield "It was granted: every factor passed." if row.reason == "granted" else f"It was done ({row.reason})."
     elif row.reason == "denied" and "why" in detail:
@@ -159,6 +169,8 @@ def _decision(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
 
 def _evidence(row: AuditRow, detail: Mapping[str, Any]) -> Iterator[str]:
     left = dict(detail)
+    if row.kiosk_id is not None and isinstance(left.get("gateway"), Mapping):
+        del left["gateway"]  # told in the headline
     verdicts = left.pop("verdicts", None)
     if isinstance(verdicts, Mapping):
         for factor, verdict in sorted(verdicts.items(), key=_failed_first):

@@ -21,7 +21,7 @@ from auth_server.enforcement import EffectRefused
 from auth_server.errors import AttemptRefused, CaptureAgain, Denied, Locked, RequestRefused, Unavailable
 from auth_server.judging import Case, Judge, Judged, Submission
 from auth_server.lockouts import REGISTRATIONS, LockedUntil, Lockouts, Reservation
-from auth_server.policy import ActionPolicy, Counting
+from auth_server.policy import ActionPolicy, Counting, through_gateway
 from auth_server.snapshots import Snapshots
 from auth_server.store.database import Database
 
@@ -50,6 +50,8 @@ class Authenticator:
         told; each has been audited by then.
         """
         policy = self.policies[submission.action]
+        if submission.kiosk.is_gateway:
+            policy = through_gateway(policy)
         case = Case(submission, self._enrolment(submission, policy))
         reservation = self._reserve(case, policy, now)
         case = Case(submission, case.enrolment, self._pending(case, policy, now))
@@ -161,6 +163,11 @@ def _standing(enrolment: Enrolment | None) -> dict[str, object]:
     return {"account": "enabled" if enrolment.face_enabled else "face disabled"}
 
 
+def _through(submission: Submission) -> dict[str, object]:
+    """The mark of what came through a gateway: the client's address."""
+    return {"gateway": {"peer": submission.claims.peer}} if submission.kiosk.is_gateway else {}
+
+
 def _entry(submission: Submission, reason: Reason | None, detail: Mapping[str, object]) -> AuditEntry:
     return AuditEntry(
         action=submission.action.value,
@@ -169,5 +176,5 @@ def _entry(submission: Submission, reason: Reason | None, detail: Mapping[str, o
         username=submission.claims.username,
         kiosk_id=submission.kiosk.kiosk_id,
         source_address=submission.source_address,
-        detail={"attempt": submission.attempt.attempt_id, **detail},
+        detail={"attempt": submission.attempt.attempt_id, **_through(submission), **detail},
     )

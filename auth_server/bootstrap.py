@@ -21,6 +21,7 @@ from auth_server.errors import SettingsRefused
 from auth_server.exemptions import Exemptions
 from auth_server.face.engine import FaceEngine
 from auth_server.face.thresholds import calibration_of
+from auth_server.gateways import Gateways
 from auth_server.housekeeping import Chore, Housekeeping
 from auth_server.judging import Judge
 from auth_server.keyring import Keyring
@@ -112,6 +113,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
     accounts.prepare_decoy()  # now, or the first unknown name would take longer than a known one
     lockouts, audit = Lockouts(database), AuditLog(database)
     kiosks, attempts = Kiosks(database), Attempts(database, new_token)
+    gateways = Gateways(database, settings.gateway)
     admins, tickets, exemptions = Admins(database), Tickets(database), Exemptions(database)
     changes = Changes(database, keyring.field, new_token)
     assertions = Assertions(keyring.assertion, settings.site)
@@ -131,6 +133,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         notifications=notifications,
         assertions=assertions,
         policies=policies,
+        kiosks=kiosks,
         hash_password=opened.hash_password,
         follow_within=face_engine.threshold if settings.face.follow else None,
     )
@@ -149,7 +152,8 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         audit=audit,
         assertions=assertions,
         face_engine=face_engine,
-        signatures=SignatureCheck(kiosks.find),
+        signatures=SignatureCheck(kiosks.find, lets_gateways_in=settings.gateway.enabled),
+        gateways=gateways,
         authenticator=Authenticator(
             database=database,
             accounts=accounts,
@@ -162,6 +166,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
                 admins=admins,
                 tickets=tickets,
                 exemptions=exemptions,
+                gateways=gateways,
                 face_engine=face_engine,
                 executor=executor,
             ),

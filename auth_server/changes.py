@@ -158,7 +158,7 @@ class Changes:
 
     def new(self, asked: Asked, policy: ActionPolicy, now: datetime) -> Change:
         """Return what was asked for as a change, with all that the site's policy makes it wait for."""
-        is_code_needed = asked.action in _CODE_ACTIONS
+        is_code_needed = asked.action in _CODE_ACTIONS and policy.asks_first_code
         lasts_s = CHANGE_TTL_S if is_code_needed else policy.approval_window_s
         return Change(
             username=asked.username,

@@ -66,12 +66,17 @@ class Kiosk:
 
     kiosk_id: str
     public_key: bytes
-    mac_address: str
+    mac_address: str | None
     enabled: bool
     last_seen_at: datetime | None = None
     agent_version: str | None = None
     faults: tuple[str, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it stands nowhere and speaks for clients elsewhere: such a one is registered without a MAC."""
+        return self.mac_address is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,10 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What one submission asserts about its person, device and time; what an action does not ask for is empty."""
+    """What one submission asserts about its person, device and time; what an action does not ask for is empty.
+
+    `peer` is the client for whom a gateway speaks, and `new_mac` what that client is to be bound to.
+    """
 
     username: str
     mac: str
@@ -141,6 +149,8 @@ class Claims:
     new_totp: str = field(default="", repr=False)
     change_id: str = ""
     person: str = ""
+    peer: str | None = None
+    new_mac: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ was judged, `EffectRefused` undoes it, and the same transaction writes the denia
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -22,12 +23,16 @@ from auth_server.errors import AttemptRefused, Denied, Malformed
 from auth_server.factors.following import followed
 from auth_server.factors.supervisor import verify as verify_supervisor
 from auth_server.judging import Case, Judged, Submission
+from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
-from auth_server.policy import ActionPolicy, Effect
+from auth_server.policy import ActionPolicy, Counting, Effect
 from auth_server.replies import change_sentence, login_sentence
 from auth_server.second_factor import new_second_factor
 
 Reply = LoginReply | ChangeReply
+
+NO_STEP: Final = 0
+"""The time step of a new secret of which no code was shown yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Effects(Enforcement):
     lockouts: Lockouts
     assertions: Assertions
     policies: Mapping[Action, ActionPolicy]
+    kiosks: Kiosks
     hash_password: Callable[[str], bytes]
     follow_within: float | None = None
 
@@ -82,7 +88,7 @@ class Effects(Enforcement):
             moved = self._moved(case, judged, policy, now)
             return Order(case, judged, policy, looked=self.look(change), moved=moved)
         submission, claims = case.submission, case.submission.claims
-        new, uri = self._new_factors(submission, judged)
+        new, uri = self._new_factors(case, judged, policy)
         asked = Asked(
             username=claims.username,
             action=submission.action,
@@ -99,22 +105,33 @@ class Effects(Enforcement):
             return None
         return followed(enrolment=case.enrolment, seen=judged.seen, threshold=self.follow_within, now=now)
 
-    def _new_factors(self, submission: Submission, judged: Judged) -> tuple[NewFactors, str | None]:
-        claims, face = submission.claims, judged.new_face
+    def _new_factors(self, case: Case, judged: Judged, policy: ActionPolicy) -> tuple[NewFactors, str | None]:
+        submission, claims, face = case.submission, case.submission.claims, judged.new_face
         is_second_new = submission.action in {Action.REGISTER, Action.RECOVER_TOTP}
         second = new_second_factor(claims.username, self.site) if is_second_new else None
-        macs = None
-        if submission.action in {Action.REGISTER, Action.UPDATE_MAC}:
-            invited = judged.permission.mac_addresses if judged.permission else frozenset()
-            macs = invited or frozenset({submission.kiosk.mac_address})
         new = NewFactors(
             password_hash=self.hash_password(claims.new_password) if claims.new_password else None,
             totp_secret=None if second is None else second.secret,
+            totp_step=None if second is None or policy.asks_first_code else NO_STEP,
             template=None if face is None else face.template,
             face_png=None if face is None else face.picture_png,
-            mac_addresses=macs,
+            mac_addresses=self._bindings(case, judged),
         )
         return new, None if second is None else second.uri
+
+    def _bindings(self, case: Case, judged: Judged) -> frozenset[str] | None:
+        """The devices to which the account will be bound; None where the action changes none.
+
+        Through a gateway an account keeps the kiosks that it is bound to: of these a claim says nothing.
+        """
+        submission, claims = case.submission, case.submission.claims
+        if submission.action not in {Action.REGISTER, Action.UPDATE_MAC}:
+            return None
+        invited = judged.permission.mac_addresses if judged.permission else frozenset()
+        if submission.kiosk.mac_address is not None:
+            return invited or frozenset({submission.kiosk.mac_address})
+        bound = frozenset() if case.enrolment is None else case.enrolment.mac_addresses
+        return invited | (bound & self.kiosks.macs().keys()) | {claims.new_mac or claims.mac}
 
     def carry_out(self, session: Session, order: Order, now: datetime) -> Done:
         """Do it in the caller's transaction. Raises EffectRefused, and then nothing of it may be kept."""
@@ -122,7 +139,12 @@ class Effects(Enforcement):
         if order.policy.has_account and not self._still_stands(session, order, now):
             raise EffectRefused(Denied("the code was used, the account disabled or a factor changed meanwhile"))
         if order.policy.clears_failures:
-            self.lockouts.clear(session, submission.claims.username, submission.kiosk.kiosk_id)
+            self.lockouts.clear(
+                session,
+                submission.claims.username,
+                submission.kiosk.kiosk_id,
+                is_anywhere=order.policy.counting is Counting.ANYWHERE,
+            )
         return {
             Effect.LET_IN: self._let_in,
             Effect.CHANGE: self._change,
@@ -224,8 +246,9 @@ class Effects(Enforcement):
         reply = ChangeReply(
             username=change.username,
             granted_at=now,
-            message=change_sentence(change.action, pending),
+            message=change_sentence(change.action, pending, is_gateway=order.submission.kiosk.is_gateway),
             pending=pending,
+            provisioning_uri=order.uri if pending is None else None,
         )
         return Done(reply, {"change": _told(change), **faces})
 

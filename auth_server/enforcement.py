@@ -127,7 +127,8 @@ class Enforcement:
     def _register(self, session: Session, change: Change, now: datetime) -> None:
         new = change.new
         self._use_permission(session, change, now)
-        if not (new.password_hash and new.totp_secret and new.totp_step and new.template and new.face_png):
+        # The step is 0 where no first code was asked for.
+        if not (new.password_hash and new.totp_secret and new.template and new.face_png) or new.totp_step is None:
             raise EffectRefused(AttemptRefused("the registration is not whole"))
         account = NewAccount(
             username=change.username,

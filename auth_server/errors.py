@@ -9,6 +9,7 @@ AuthServerError
 │   ├── Denied                   judged, and not all factors passed
 │   ├── CaptureAgain             the pictures cannot be judged; carries the hint
 │   ├── Locked                   too many failures in a row; carries retry_after_s
+│   ├── UseKiosk                 the site does it at kiosks alone, and a gateway asked
 │   ├── KioskRefused             unknown, disabled, unsigned, badly signed, replayed, clock too far off
 │   ├── AttemptRefused           unknown, foreign, expired or used attempt
 │   ├── Malformed                a body, field or picture breaks a rule of form
@@ -93,6 +94,12 @@ class KioskRefused(RequestRefused):
 
     status = 401
     reason = Reason.KIOSK_REFUSED
+
+
+class UseKiosk(RequestRefused):
+    """A gateway asks for what the site does at kiosks alone."""
+
+    reason = Reason.USE_KIOSK
 
 
 class AttemptRefused(RequestRefused):

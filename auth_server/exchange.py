@@ -17,7 +17,7 @@ class Exchange:
     """A request's identity: `action` from its path, the rest as it becomes known.
 
     `kiosk_id` is set only when a signature proved it, `username` only when its form was valid.
-    `is_audited` is set once a row for this request has been written.
+    `peer` is the client for whom a gateway speaks. `is_audited` is set once a row for this request has been written.
     """
 
     action: str
@@ -25,6 +25,7 @@ class Exchange:
     kiosk_id: str | None = None
     username: str | None = None
     attempt_id: str | None = None
+    peer: str | None = None
     is_audited: bool = False
     started: float = field(default_factory=perf_counter)
 
@@ -32,6 +33,7 @@ class Exchange:
 _ACTIONS = {
     paths.ATTEMPTS: "open_attempt",
     paths.HEARTBEAT: "heartbeat",
+    paths.GATEWAY_REFUSALS: "gateway_refusal",
     **{path: action.value for action, path in paths.SUBMISSION.items()},
 }
 

@@ -13,7 +13,7 @@ def note_heartbeat(
     """Store a report; other faults than last time, or none any more, are an audit row in the same transaction."""
     faults = report.faults
     if report.mac != kiosk.mac_address:
-        faults = (f"its MAC is {report.mac}, and {kiosk.mac_address} is registered", *faults)
+        faults = (f"its MAC is {report.mac or 'none'}, and {kiosk.mac_address or 'none'} is registered", *faults)
     with services.database.transaction() as session:
         if services.kiosks.record_heartbeat(session, kiosk.kiosk_id, now, report.agent_version, faults, report.state):
             entry = AuditEntry(

@@ -24,6 +24,7 @@ from auth_server.face.engine import FaceEngine
 from auth_server.face.observation import EnrolledFace
 from auth_server.face.recording import Recording
 from auth_server.factors import clock, device, face, password, permission, supervisor, totp
+from auth_server.gateways import Gateways
 from auth_server.incidents import report_incident
 from auth_server.metrics import STAGE_SECONDS
 from auth_server.store.database import Database
@@ -90,6 +91,7 @@ class Judge:
     admins: Admins
     tickets: Tickets
     exemptions: Exemptions
+    gateways: Gateways
     face_engine: FaceEngine
     executor: ThreadPoolExecutor
 
@@ -113,9 +115,9 @@ class Judge:
         return found
 
     def _checks(self, case: Case, found: Judged, now: datetime) -> dict[Factor, Callable[[], Verdict]]:
-        claims, kiosk_mac = case.submission.claims, case.submission.kiosk.mac_address
+        claims = case.submission.claims
         checks: dict[Factor, Callable[[], Verdict]] = {
-            Factor.KIOSK: partial(device.verify_kiosk, claim=claims.mac, kiosk_mac=kiosk_mac),
+            Factor.KIOSK: partial(self._kiosk, case.submission),
             Factor.CLOCK: partial(clock.verify, claim=claims.client_ts_utc, now=now),
             Factor.PERMISSION: partial(self._permission, claims, found, now),
             Factor.NEW_FACE: partial(self._new_face, case.submission, found, now),
@@ -131,15 +133,30 @@ class Judge:
     def _person(
         self, submission: Submission, enrolment: Enrolment, found: Judged, now: datetime
     ) -> Mapping[Factor, Callable[[], Verdict]]:
-        claims, kiosk_mac = submission.claims, submission.kiosk.mac_address
+        claims = submission.claims
         return {
             Factor.FACE: partial(self._face, _recording(submission, claims.frames, now), enrolment, found, now),
             Factor.PASSWORD: partial(password.verify, claim=claims.password, enrolment=enrolment.password_hash),
             Factor.TOTP: partial(totp.verify, claim=claims.totp, enrolment=enrolment, now=now),
-            Factor.DEVICE: partial(
-                device.verify, claim=claims.mac, enrolment=enrolment.mac_addresses, kiosk_mac=kiosk_mac
-            ),
+            Factor.DEVICE: partial(self._device, submission, enrolment),
         }
+
+    def _kiosk(self, submission: Submission) -> Verdict:
+        """A kiosk's own MAC; through a gateway, whose client has none, the name's leave to come that way."""
+        claims, kiosk = submission.claims, submission.kiosk
+        if kiosk.mac_address is not None:
+            return device.verify_kiosk(claim=claims.mac, kiosk_mac=kiosk.mac_address)
+        standing = self.gateways.standing(claims.username, claims.new_mac or claims.mac)
+        return device.verify_gateway(has_leave=standing.has_leave, is_a_kiosks=standing.is_a_kiosks)
+
+    def _device(self, submission: Submission, enrolment: Enrolment) -> Verdict:
+        claims, kiosk, bound = submission.claims, submission.kiosk, enrolment.mac_addresses
+        if kiosk.mac_address is not None:
+            return device.verify(claim=claims.mac, enrolment=bound, kiosk_mac=kiosk.mac_address)
+        found = self.gateways.standing(claims.username, claims.mac)
+        return device.verify_through_gateway(
+            claim=claims.mac, enrolment=bound, has_leave=found.has_leave, is_a_kiosks=found.is_a_kiosks
+        )
 
     def _face(self, recording: Recording, enrolment: Enrolment, found: Judged, now: datetime) -> Verdict:
         with STAGE_SECONDS.labels("face").time():
@@ -172,7 +189,9 @@ class Judge:
         recording = _recording(submission, submission.claims.new_frames, now)
         with STAGE_SECONDS.labels("enrol").time():
             try:
-                seen = self.face_engine.enrol(recording)
+                # What was not asked for shows no second pose; its presence is judged like any other's.
+                taken = recording.frames if recording.is_still else recording
+                seen = self.face_engine.enrol(taken)
             except FaceUnusable as error:
                 return face.verify_new(claim=error.hint, presence_threshold=None)
         found.new_face = replace(seen, problem=seen.problem or self._foreign(recording, submission.claims.username))
@@ -200,7 +219,8 @@ def _recording(submission: Submission, frames: tuple[bytes, ...], now: datetime)
     """The submission's frames with what was asked when its attempt was opened, and how long ago that was."""
     attempt = submission.attempt
     age_ms = round((now - attempt.opened_at).total_seconds() * 1000)
-    return Recording(frames, submission.claims.marks, attempt.movements, age_ms)
+    is_still = submission.kiosk.is_gateway
+    return Recording(frames, submission.claims.marks, attempt.movements, age_ms, is_still=is_still)
 
 
 def _kept(verdict: Verdict) -> dict[str, object]:

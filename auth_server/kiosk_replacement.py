@@ -39,15 +39,15 @@ _SET_TICKET = update(TICKETS).where(TICKETS.c.ticket_hash == bindparam("hash")).
 
 @dataclass(frozen=True, slots=True)
 class NewMachine:
-    """A kiosk's new key and MAC, and the MAC that it had."""
+    """A kiosk's new key and MAC, and the MAC that it had; a gateway has none."""
 
     kiosk_id: str
     public_key: bytes
-    mac_address: str
-    old_mac_address: str
+    mac_address: str | None
+    old_mac_address: str | None
 
 
-def bound_to(session: Session, mac_address: str) -> list[str]:
+def bound_to(session: Session, mac_address: str | None) -> list[str]:
     """Return who may log in at a device, by name."""
     return sorted(session.connection().execute(_BOUND, {"old": mac_address}).scalars())
 
@@ -60,7 +60,7 @@ def replace_machine(session: Session, new: NewMachine, now: datetime) -> int:
     ended = _count(session, _END_ATTEMPTS, {"kiosk": new.kiosk_id, "now": now})
     key = {"kiosk": new.kiosk_id, "key": new.public_key, "mac": new.mac_address}
     _count(session, _REPLACE, key)
-    if new.mac_address != new.old_mac_address:
+    if new.mac_address is not None and new.mac_address != new.old_mac_address:
         macs = {"old": new.old_mac_address, "mac": new.mac_address}
         _count(session, _NOTE_CHANGE, {"old": new.old_mac_address, "now": now})
         _count(session, _DROP_DOUBLES, macs)
@@ -85,7 +85,7 @@ def _move_tickets(session: Session, new: NewMachine) -> None:
 
 
 def _moved(macs: frozenset[str], new: NewMachine) -> frozenset[str]:
-    return macs - {new.old_mac_address} | {new.mac_address}
+    return macs if new.mac_address is None else macs - {new.old_mac_address} | {new.mac_address}
 
 
 def _count(session: Session, statement: Executable, values: Mapping[str, object]) -> int:

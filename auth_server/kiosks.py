@@ -60,15 +60,15 @@ class Kiosks:
         with self._database.read() as session:
             return [_kiosk(row) for row in session.connection().execute(_LIST)]
 
-    def add(self, kiosk_id: str, public_key: bytes, mac: str) -> Kiosk:
-        """Register a kiosk by its raw Ed25519 public key and return it, enabled.
+    def add(self, kiosk_id: str, public_key: bytes, mac: str | None) -> Kiosk:
+        """Register a kiosk by its raw Ed25519 public key and return it, enabled; a gateway has no MAC.
 
         Raises ValueError for an id, key or MAC of the wrong form, StoreError for an id in use.
         """
-        kiosk = Kiosk(_KIOSK_ID.validate_python(kiosk_id), public_key, canonical_mac(mac), enabled=True)
+        kiosk = Kiosk(_KIOSK_ID.validate_python(kiosk_id), public_key, mac and canonical_mac(mac), enabled=True)
         if len(public_key) != 32:
             raise ValueError(f"an Ed25519 public key has 32 bytes, this one has {len(public_key)}")
-        values = {
+        values: dict[str, object] = {
             "kiosk_id": kiosk.kiosk_id,
             "public_key": public_key,
             "mac_address": kiosk.mac_address,
@@ -82,6 +82,11 @@ class Kiosks:
                 raise StoreError(f"kiosk {kiosk.kiosk_id!r} is registered already: choose another id")
             connection.execute(_ADD, values)
         return kiosk
+
+    def macs(self) -> dict[str, str]:
+        """Return the kiosk of each MAC; where an enabled and a disabled one share it, the enabled one."""
+        listed = sorted(self.list(), key=lambda kiosk: kiosk.enabled)
+        return {kiosk.mac_address: kiosk.kiosk_id for kiosk in listed if kiosk.mac_address is not None}
 
     def set_enabled(self, kiosk_id: str, enabled: bool) -> bool:
         """Let a kiosk in or shut it out from its next request on; False when it is not registered."""

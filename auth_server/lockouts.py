@@ -63,6 +63,9 @@ _RELEASE = (
 )
 _DROP_EMPTY = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.failures <= 0)
 _CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
+_CLEAR_ANYWHERE = delete(LOCKOUTS).where(
+    _FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), ANYWHERE, ANYWHERE_IN_A_ROW])
+)
 _CLEAR_ALL = delete(LOCKOUTS).where(_FOR_NAME)
 _FORGET = delete(LOCKOUTS).where(*_ONE)
 _HAS_NO_ACCOUNT = LOCKOUTS.c.username.not_in(select(USERS.c.username))
@@ -169,9 +172,13 @@ class Lockouts:
             connection.execute(_RELEASE, values)
         connection.execute(_DROP_EMPTY, {"name": reservation.username})
 
-    def clear(self, session: Session, username: str, kiosk_id: str) -> None:
-        """Forget a name's failures at this kiosk and over all: it has just got in there."""
-        session.connection().execute(_CLEAR, {"name": username, "place": kiosk_id})
+    def clear(self, session: Session, username: str, kiosk_id: str, *, is_anywhere: bool = False) -> None:
+        """Forget a name's failures at this kiosk, and over all own kiosks or over all other places: it just got in.
+
+        A gateway is none of a person's own kiosks, so who got in through it forgets nothing of what was tried there.
+        """
+        statement = _CLEAR_ANYWHERE if is_anywhere else _CLEAR
+        session.connection().execute(statement, {"name": username, "place": kiosk_id})
 
     def unlock(self, username: str) -> bool:
         """Forget all failures of a name and enable its account and face again, as an admin's act.

@@ -14,9 +14,11 @@ from auth_contract.messages import (
     AttemptRequest,
     ChangeReply,
     ErrorReply,
+    GatewayRefusal,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
+    Noted,
     WireModel,
 )
 from auth_server.signature_form import HEADER_MAX_CHARS
@@ -38,6 +40,7 @@ _POSTS: tuple[tuple[str, str, type[WireModel], type[WireModel]], ...] = (
         (path, _SUMMARIES[action], SUBMISSIONS[action], LoginReply if action is Action.LOGIN else ChangeReply)
         for action, path in paths.SUBMISSION.items()
     ),
+    (paths.GATEWAY_REFUSALS, "Report what a gateway could not take of a client", GatewayRefusal, Noted),
     (paths.HEARTBEAT, "Report that a kiosk is alive", HeartbeatRequest, HeartbeatReply),
 )
 _GETS = (
@@ -46,7 +49,7 @@ _GETS = (
 )
 _REFUSALS = {
     "401": "The kiosk's signature, content type, registration or clock is refused",
-    "403": "Denied, or pictures to be taken again",
+    "403": "Denied, pictures to be taken again, or, of a gateway, what is done at kiosks alone",
     "404": "There is no such path",
     "405": "The path has another method",
     "409": "The attempt is unknown, foreign, expired or used",

@@ -46,13 +46,14 @@ class ActionPolicy:
     """The factors that must all pass, what is then done, and where a failure counts.
 
     A change waits for what else a site asks for: a supervisor's approval within `approval_window_s`,
-    and `cooling_off_s` during which it can be cancelled.
+    and `cooling_off_s` during which it can be cancelled. A new TOTP secret waits for its first code as well.
     """
 
     factors: tuple[Factor, ...]
     effect: Effect
     counting: Counting = Counting.OWN_KIOSKS
     is_enabled: bool = True
+    asks_first_code: bool = True
     second_person: bool = False
     approval_window_s: int = 0
     cooling_off_s: int = 0
@@ -95,6 +96,18 @@ POLICY: Final[Mapping[Action, ActionPolicy]] = MappingProxyType(
     }
 )
 
+THROUGH_GATEWAY: Final = frozenset(
+    {
+        Action.LOGIN,
+        Action.REGISTER,
+        Action.RECOVER_TOTP,
+        Action.RECOVER_PASSWORD,
+        Action.RECOVER_FACE,
+        Action.UPDATE_MAC,
+    }
+)
+"""The actions that the wire protocol has a code for."""
+
 RECOVERIES: Final = (Action.RECOVER_TOTP, Action.RECOVER_PASSWORD, Action.RECOVER_FACE, Action.UPDATE_MAC)
 """The actions that replace a factor of somebody who has an account."""
 
@@ -116,6 +129,15 @@ def addable(action: Action) -> frozenset[Factor]:
     known = {factor for factor, name in _CLAIMED_BY.items() if name in fields}
     own = {Factor.DEVICE} if not POLICY[action].has_account else set()
     return frozenset(known - own - set(POLICY[action].factors))
+
+
+def through_gateway(policy: ActionPolicy) -> ActionPolicy:
+    """The same for a client of a gateway, which could be anywhere and has no message for a first code.
+
+    Failures count over all places that are not the person's own, so they close nothing there.
+    """
+    counting = Counting.ANYWHERE if policy.counting is Counting.OWN_KIOSKS else policy.counting
+    return replace(policy, counting=counting, asks_first_code=False)
 
 
 def tightened(action: Action, also: tuple[Factor, ...]) -> ActionPolicy:

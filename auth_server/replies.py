@@ -17,6 +17,7 @@ SENTENCES: Final = MappingProxyType(
         Reason.START_AGAIN: "This attempt has ended. Please start again.",
         Reason.MALFORMED: "Something you entered has a form that cannot be used.",
         Reason.KIOSK_REFUSED: "This kiosk cannot be used now. Please tell a member of staff.",
+        Reason.USE_KIOSK: "This cannot be done from here. Please go to a kiosk.",
         Reason.UNAVAILABLE: "The service is not available right now. Please try again shortly.",
     }
 )
@@ -52,6 +53,17 @@ IN_FORCE: Final = MappingProxyType(
 )
 """What a person reads when it is done."""
 
+_SCAN: Final = "Scan the picture with your authenticator app now: it is shown once."
+
+ELSEWHERE: Final = MappingProxyType(
+    {
+        Action.REGISTER: f"You are registered. {_SCAN}",
+        Action.RECOVER_TOTP: f"Your new authenticator entry is in force, the old one is dead. {_SCAN}",
+        Action.UPDATE_MAC: "Your account is bound to the new device now. Kiosks that it was bound to stay.",
+    }
+)
+"""The same through a gateway, where it is another: no first code was asked for, and no kiosk stands there."""
+
 _NOUNS: Final = MappingProxyType(
     {
         Action.RECOVER_TOTP: "a new authenticator entry",
@@ -62,10 +74,10 @@ _NOUNS: Final = MappingProxyType(
 )
 
 
-def change_sentence(action: Action, pending: PendingChange | None) -> str:
-    """What a person reads after a granted action: that it is done, or what comes next."""
+def change_sentence(action: Action, pending: PendingChange | None, *, is_gateway: bool = False) -> str:
+    """What a person reads after a granted action, at a kiosk or elsewhere: that it is done, or what comes next."""
     if pending is None:
-        return IN_FORCE[action]
+        return (IN_FORCE | ELSEWHERE)[action] if is_gateway else IN_FORCE[action]
     if Need.CODE in pending.needs:
         return "Scan the picture with your authenticator app, then type the six digits that it shows."
     if Need.APPROVAL in pending.needs:

@@ -10,6 +10,7 @@ from auth_server.attempts import Attempts
 from auth_server.audit import AuditLog
 from auth_server.authenticator import Authenticator
 from auth_server.face.engine import FaceEngine
+from auth_server.gateways import Gateways
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
 from auth_server.notifier import Notifier
@@ -34,6 +35,7 @@ class Services:
     face_engine: FaceEngine
     signatures: SignatureCheck
     authenticator: Authenticator
+    gateways: Gateways
     time: TimeSource
     row_budget: RowBudget
     executor: ThreadPoolExecutor

@@ -187,6 +187,19 @@ class WebhookNotify(_Section):
 NotifySettings = Annotated[NoNotify | CommandNotify | WebhookNotify, Field(discriminator="kind")]
 
 
+class ThroughGatewaySettings(_Section):
+    """What may come through `4auth-gateway`, whose clients no signature proves. Nothing, unless it is enabled."""
+
+    enabled: bool = Field(default=False, description="Whether a registered gateway is let in at all")
+    users: Literal["listed", "all"] = Field(
+        default="listed", description="Who may come through: names of `4auth-provision gateway allow`, or everybody"
+    )
+    passive_alone: bool = Field(
+        default=False,
+        description="Whether the look of one picture may stand for a live person; else clients are told to use a kiosk",
+    )
+
+
 class AuditSettings(_Section):
     """How long the audit log keeps more than its hashes."""
 
@@ -215,6 +228,7 @@ class ServerSettings(_Section):
     notify: NotifySettings = NoNotify()
     administration: AdministrationSettings = AdministrationSettings()
     audit: AuditSettings = AuditSettings()
+    gateway: ThroughGatewaySettings = ThroughGatewaySettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -230,6 +244,16 @@ class ServerSettings(_Section):
     def _production_is_safe(self) -> "ServerSettings":
         if self.environment == "production" and self.face.presence == "off":
             raise ValueError('face.presence = "off" lets a photograph pass; it needs environment = "development"')
+        return self
+
+    @model_validator(mode="after")
+    def _gateway_judges_pictures(self) -> "ServerSettings":
+        is_blind = self.gateway.enabled and self.gateway.passive_alone and not self.face.is_passive
+        if self.environment == "production" and is_blind:
+            raise ValueError(
+                f'gateway.passive_alone needs face.presence = "both" or "passive", not "{self.face.presence}": '
+                "through a gateway the look of the picture is all that is judged"
+            )
         return self
 
     @model_validator(mode="after")

@@ -46,8 +46,9 @@ class SignedBy:
 class SignatureCheck:
     """Checks request signatures against the keys of registered kiosks."""
 
-    def __init__(self, find_kiosk: Callable[[str], Kiosk | None]) -> None:
+    def __init__(self, find_kiosk: Callable[[str], Kiosk | None], *, lets_gateways_in: bool = False) -> None:
         self._find_kiosk = find_kiosk
+        self._lets_gateways_in = lets_gateways_in
         # Nobody has the private half: an unknown kiosk is checked against this key, so that it
         # costs what a known one costs. It is refused whatever the check says.
         self._nobody = Ed25519PrivateKey.generate().public_key()
@@ -70,6 +71,9 @@ class SignatureCheck:
             raise KioskRefused(why, kiosk_id=form.kiosk_id, authenticated=False)
         if not kiosk.enabled:
             raise KioskRefused("the kiosk is disabled", kiosk_id=form.kiosk_id, authenticated=True)
+        if kiosk.is_gateway and not self._lets_gateways_in:
+            why = "it is a gateway, and the settings say gateway.enabled = false"
+            raise KioskRefused(why, kiosk_id=form.kiosk_id, authenticated=True)
         skew_s = form.created_s - int(now.timestamp())
         if abs(skew_s) > CLOCK_SKEW_MAX_S:
             raise _clock_refused(form, skew_s)

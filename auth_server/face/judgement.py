@@ -72,7 +72,7 @@ def mean_presence(portraits: Sequence[Portrait]) -> float | None:
 
 def _problem_of_frames(recording: Recording, glimpses: Sequence[Glimpse], rules: Rules) -> str | None:
     """What keeps frames from being a recording of what was asked, whatever they show."""
-    if rules.is_active and not recording.movements:
+    if rules.is_active and not recording.movements and not recording.is_still:
         return "nothing_asked"
     if len({(glimpse.look.width, glimpse.look.height) for glimpse in glimpses}) > 1:
         return "mixed_sizes"

@@ -31,13 +31,15 @@ CLOCK_SPARE_MS: Final = 1000
 class Recording:
     """The JPEG frames of one attempt, in their order, with a mark for each where movements were asked for.
 
-    `age_ms` is the time from the attempt's opening to its submission by the server's clock.
+    `age_ms` is the time from the attempt's opening to its submission by the server's clock. `is_still` says
+    that nobody could be asked for movements, so none are missed.
     """
 
     frames: tuple[bytes, ...] = field(repr=False)
     marks: tuple[FrameMark, ...] = ()
     movements: tuple[Movement, ...] = ()
     age_ms: int = ATTEMPT_TTL_S * 1000
+    is_still: bool = False
 
     def part(self, number: int) -> range:
         """Return the places of a part's frames: 0 before the first movement, k during the k-th."""

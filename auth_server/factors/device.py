@@ -42,5 +42,36 @@ def verify_kiosk(*, claim: str, kiosk_mac: str) -> Verdict:
     return Verdict(Factor.KIOSK, passed=is_kiosks_own, evidence={"is_kiosks_own": is_kiosks_own})
 
 
+def verify_through_gateway(*, claim: str, enrolment: frozenset[str], has_leave: bool, is_a_kiosks: bool) -> Verdict:
+    """Accept a claimed MAC that the account is bound to, of a name that may come through a gateway.
+
+    A claim proves nothing, so one of a registered kiosk's MAC is refused: that kiosk would have signed.
+
+    Evidence: `has_leave`, `is_a_kiosks` and `is_bound`, the findings.
+    """
+    try:
+        mac = canonical_mac(claim).encode()
+    except ValueError:
+        return Verdict(Factor.DEVICE, passed=False, evidence={"problem": "the claim is not a MAC address"})
+    is_bound = any([_same(mac, bound) for bound in enrolment])
+    return Verdict(
+        Factor.DEVICE,
+        passed=has_leave and is_bound and not is_a_kiosks,
+        evidence={"has_leave": has_leave, "is_a_kiosks": is_a_kiosks, "is_bound": is_bound},
+    )
+
+
+def verify_gateway(*, has_leave: bool, is_a_kiosks: bool) -> Verdict:
+    """Accept a name that may come through a gateway, with a claimed MAC that is no registered kiosk's.
+
+    Evidence: `has_leave` and `is_a_kiosks`, the findings.
+    """
+    return Verdict(
+        Factor.KIOSK,
+        passed=has_leave and not is_a_kiosks,
+        evidence={"has_leave": has_leave, "is_a_kiosks": is_a_kiosks},
+    )
+
+
 def _same(mac: bytes, other: str) -> bool:
     return hmac.compare_digest(mac, other.encode("utf-8", "surrogatepass"))

@@ -123,18 +123,26 @@ class Snapshot(Base):
 
 
 class KioskRow(Base):
-    """A registered kiosk; `public_key` is its raw Ed25519 key."""
+    """A registered kiosk; `public_key` is its raw Ed25519 key. A gateway is one without a MAC."""
 
     __tablename__ = "kiosks"
 
     kiosk_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
-    mac_address: Mapped[str] = mapped_column(String(17))
+    mac_address: Mapped[str | None] = mapped_column(String(17))
     enabled: Mapped[bool]
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     agent_version: Mapped[str | None] = mapped_column(String(32))
     faults: Mapped[list[str]] = mapped_column(JSON)
     state: Mapped[dict[str, Any]] = mapped_column(JSON, server_default="{}")
+
+
+class GatewayName(Base):
+    """A name that may come through a gateway, whether it has an account yet or not."""
+
+    __tablename__ = "gateway_names"
+
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class AttemptRow(Base):
@@ -275,6 +283,7 @@ EXEMPTIONS: Final = cast(Table, Exemption.__table__)
 FACE_TEMPLATES: Final = cast(Table, FaceTemplate.__table__)
 SNAPSHOTS: Final = cast(Table, Snapshot.__table__)
 KIOSKS: Final = cast(Table, KioskRow.__table__)
+GATEWAY_NAMES: Final = cast(Table, GatewayName.__table__)
 ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 REQUEST_NONCES: Final = cast(Table, RequestNonce.__table__)
 LOCKOUTS: Final = cast(Table, LockoutRow.__table__)

@@ -23,6 +23,7 @@ from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
 from auth_server.exemptions import Exemptions
 from auth_server.keyring import FieldCipher, Keyring
+from auth_server.kiosks import Kiosks
 from auth_server.resealing import SealedValues
 from auth_server.store.backup import page_findings
 from auth_server.store.database import Database, open_database, upgrade_database
@@ -182,11 +183,13 @@ def test_from_the_release_before_nothing_is_touched(file_of_0002: Path, keyring:
     before = everything(file_of_0002, keyring)
     assert len(before["users"]) == len(PEOPLE) and len(before["attempts"]) == len(before["access_logs"]) == 1
     upgrade_database(file_of_0002, keyring)
-    assert revision(file_of_0002, keyring) == "0004"
+    assert revision(file_of_0002, keyring) == "0005"
     assert everything(file_of_0002, keyring) == before
     with closing(open_database(file_of_0002, keyring)) as database:
         attempts = Attempts(database, lambda: "unused")
         assert attempts.consume(kiosk_id="k", nonce="n", action=Action.LOGIN, now=MADE).movements == ()
+        assert Kiosks(database).add("gate-1", b"\x01" * 32, None).is_gateway
+        assert [kiosk.mac_address for kiosk in Kiosks(database).list()] == [None, MAC]
         accounts = Accounts(database, keyring.field, "4auth")
         assert Exemptions(database).of(PEOPLE[7]) == frozenset()
         found = accounts.enrolment(PEOPLE[7])
@@ -196,7 +199,7 @@ def test_from_the_release_before_nothing_is_touched(file_of_0002: Path, keyring:
     assert page_findings(file_of_0002, keyring.database_key) == []
 
 
-@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("step", range(5))
 def test_a_kill_between_two_new_tables_leaves_the_release_before_whole(
     file_of_0002: Path, keys_folder: Path, keyring: Keyring, step: int
 ):
@@ -220,7 +223,7 @@ def test_a_kill_between_two_new_tables_leaves_the_release_before_whole(
     assert everything(file_of_0002, keyring) == before
     with closing(Database(file_of_0002, lambda: keyring.database_keys)) as database, database.read() as session:
         names = set(session.connection().exec_driver_sql("SELECT name FROM sqlite_schema").scalars())
-        assert not names & {"exemptions", "face_templates", "snapshots"}
+        assert not names & {"exemptions", "face_templates", "snapshots", "gateway_names", "attempts_kept"}
     upgrade_database(file_of_0002, keyring)
     assert everything(file_of_0002, keyring) == before
 
@@ -251,7 +254,7 @@ def test_a_downgrade_is_refused_with_a_sentence(old_file: Path, keyring: Keyring
         with pytest.raises(NotImplementedError, match="restore the backup"), database.engine.begin() as connection:
             command.downgrade(config(connection), older)
     database.close()
-    assert revision(old_file, keyring) == "0004"
+    assert revision(old_file, keyring) == "0005"
     open_database(old_file, keyring).close()
 
 
