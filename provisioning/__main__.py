@@ -14,6 +14,7 @@ from provisioning.completion import completion
 from provisioning.desk import Desk, shared_options
 from provisioning.errors import ProvisioningError, exit_code
 from provisioning.face import face
+from provisioning.gateway import gateway
 from provisioning.guard import guard
 from provisioning.import_original import import_original
 from provisioning.keys import keys
@@ -73,6 +74,7 @@ for noun in (
     admin,
     keys,
     kiosk,
+    gateway,
     user,
     audit,
     notifications,

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from auth_server.kiosks import Kiosks
 from provisioning.act import Act, commit, refusals_recorded
 from provisioning.desk import Desk, Site, shared_options
-from provisioning.errors import EXIT_REFUSED, Refused
+from provisioning.errors import EXIT_REFUSED
 from provisioning.importing import Already, Import, Taken
 from provisioning.original import OriginalKey, original
 from provisioning.original_rows import LeftOut
 from provisioning.params import KIOSK_ID
 from provisioning.progress import Progress, progress
+from provisioning.user_lookup import macs_of
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -91,11 +91,7 @@ def _log(run: Import) -> int:
 
 
 def _macs(site: Site, kiosk_ids: Sequence[str]) -> frozenset[str]:
-    known = {kiosk.kiosk_id: kiosk.mac_address for kiosk in Kiosks(site.database).list()}
-    unknown = sorted(set(kiosk_ids) - set(known))
-    if unknown:
-        raise Refused(f"there is no kiosk {', '.join(unknown)}: `4auth-provision kiosk list` tells which there are")
-    return frozenset(known[kiosk_id] for kiosk_id in kiosk_ids)
+    return frozenset(macs_of(site.database, kiosk_ids).values())
 
 
 def _tell(desk: Desk, run: Import, accounts: Sequence[Taken | Already | LeftOut], log_rows: int) -> bool:

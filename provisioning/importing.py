@@ -80,7 +80,7 @@ class Import:
     def users(self) -> Iterator[Taken | Already | LeftOut]:
         """Take the accounts over, one after another."""
         shared = shared_names(self.original.names())
-        registered = {kiosk.mac_address for kiosk in Kiosks(self.site.database).list()}
+        registered = Kiosks(self.site.database).macs()
         for user in self.original.users():
             try:
                 yield self._user(user, shared, registered)

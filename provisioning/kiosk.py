@@ -28,24 +28,28 @@ def kiosk() -> None:
 @kiosk.command()
 @click.argument("kiosk_id", type=KIOSK_ID, metavar="ID")
 @click.option("--public-key", type=PUBLIC_KEY, required=True, help="As the kiosk prints it: base64url, 43 characters.")
-@click.option("--mac", type=MAC, required=True, help="Of the kiosk's network interface.")
+@click.option("--mac", type=MAC, help="Of the kiosk's network interface.")
+@click.option("--gateway", is_flag=True, help="It is a 4auth-gateway, which has no MAC.")
 @shared_options
 @pass_desk
-def add(desk: Desk, kiosk_id: str, public_key: bytes, mac: str) -> None:
+def add(desk: Desk, kiosk_id: str, public_key: bytes, mac: str | None, gateway: bool) -> None:
     """Register a kiosk by the public half of its device key.
 
     \b
     Example:
       4auth-provision kiosk add lobby-1 --mac b8:27:eb:12:34:56 \\
         --public-key 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
+      4auth-provision kiosk add gate-1 --gateway --public-key 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
     """
+    if (mac is None) != gateway:
+        raise click.UsageError("name the kiosk's --mac, or say --gateway for a gateway, which has none")
     shown = encode_public_key(public_key)
     act = Act("admin.kiosk.add", desk.now(), kiosk_id=kiosk_id, detail={"public_key": shown, "mac": mac})
     with desk.site() as opened, perform(opened.database, act) as database:
         kiosks = Kiosks(database)
         check_unique(kiosks, Kiosk(kiosk_id, public_key, mac, enabled=True))
         added = kiosks.add(kiosk_id, public_key, mac)
-    desk.output.say(f"Kiosk {kiosk_id} is registered.")
+    desk.output.say(f"{'Gateway' if gateway else 'Kiosk'} {kiosk_id} is registered.")
     desk.output.result({"kiosk": kiosk_document(added)})
 
 

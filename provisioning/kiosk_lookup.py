@@ -23,6 +23,16 @@ def find_kiosk(kiosks: Kiosks, kiosk_id: str) -> Kiosk:
     return found
 
 
+def mac_of(kiosk: Kiosk) -> str:
+    """Return a kiosk's MAC, to bind an account to. Raises Refused for a gateway, which has none."""
+    if kiosk.mac_address is None:
+        raise Refused(
+            f"{kiosk.kiosk_id} is a gateway, and nobody is bound to one: `4auth-provision gateway allow NAME` lets a "
+            "person come through it"
+        )
+    return kiosk.mac_address
+
+
 def check_unique(kiosks: Kiosks, kiosk: Kiosk) -> None:
     """Refuse a key that another kiosk has, and a MAC that another enabled kiosk has.
 
@@ -33,7 +43,7 @@ def check_unique(kiosks: Kiosks, kiosk: Kiosk) -> None:
             continue
         if other.public_key == kiosk.public_key:
             raise Refused(f"kiosk {other.kiosk_id} has this key: a key is made on one kiosk and never copied")
-        if other.enabled and other.mac_address == kiosk.mac_address:
+        if other.enabled and kiosk.mac_address is not None and other.mac_address == kiosk.mac_address:
             raise Refused(
                 f"kiosk {other.kiosk_id} has the MAC {kiosk.mac_address}: no two kiosks may share one. Where this is "
                 f"the same machine with a new key, run `4auth-provision kiosk disable {other.kiosk_id}` first"
@@ -50,6 +60,7 @@ def kiosk_document(kiosk: Kiosk) -> dict[str, object]:
     return {
         "kiosk_id": kiosk.kiosk_id,
         "enabled": kiosk.enabled,
+        "is_gateway": kiosk.is_gateway,
         "mac_address": kiosk.mac_address,
         "public_key": encode_public_key(kiosk.public_key),
         "last_seen_at": when(kiosk.last_seen_at),

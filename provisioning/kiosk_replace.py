@@ -42,6 +42,8 @@ def replace_key(desk: Desk, kiosk_id: str, public_key: bytes, mac: str | None, y
     act = Act("admin.kiosk.replace-key", desk.now(), kiosk_id=kiosk_id, detail=detail)
     with desk.site() as opened, refusals_recorded(opened.database, act):
         found = find_kiosk(Kiosks(opened.database), kiosk_id)
+        if found.is_gateway and mac is not None:
+            raise Refused(f"{kiosk_id} is a gateway and has no MAC: leave out --mac")
         after = replace(
             found,
             public_key=public_key,

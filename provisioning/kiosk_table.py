@@ -17,7 +17,7 @@ def row_of(kiosk: Kiosk, now: datetime) -> tuple[str, ...]:
     return (
         kiosk.kiosk_id,
         standing(kiosk, now),
-        kiosk.mac_address,
+        kiosk.mac_address or "gateway",
         when(kiosk.last_seen_at) or "never",
         kiosk.agent_version or _NOTHING,
         span_words(state["uptime_s"]) if "uptime_s" in state else _NOTHING,

@@ -21,16 +21,19 @@ NAMELESS: Final = frozenset(
 _READING: Final = frozenset(
     {
         *("audit list", "audit show", "audit verify", "audit why", "audit export", "audit view"),
-        *("keys list", "kiosk list", "kiosk show", "user list", "user show"),
+        *("gateway list", "keys list", "kiosk list", "kiosk show", "user list", "user show"),
     }
 )
-_STOPPING: Final = frozenset({"kiosk disable", "user cancel-change", "user changes", "user disable", "user unlock"})
+_STOPPING: Final = frozenset(
+    {"gateway forbid", "kiosk disable", "user cancel-change", "user changes", "user disable", "user unlock"}
+)
 _EVERYTHING_ELSE: Final = frozenset(
     {
         *("admin add", "admin list", "admin remove", "admin renew-secret", "admin role", "admin show"),
         *("audit accept-restore", "audit erase"),
         *("backup make", "face migrate", "import-original"),
         *("face snapshots delete", "face snapshots list", "face snapshots show"),
+        *("gateway allow", "gateway init"),
         *("keys add", "keys check", "keys retire", "keys rotate"),
         *("kiosk add", "kiosk enable", "kiosk replace-key"),
         *("notifications list", "notifications retry", "notifications test"),

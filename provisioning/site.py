@@ -11,6 +11,7 @@ from auth_server.secret_codes import grouped
 from auth_server.store.database import upgrade_database
 from provisioning.act import Act, perform
 from provisioning.desk import Desk, opening, pass_desk, shared_options, yes_option
+from provisioning.gateway import next_steps
 from provisioning.params import ADDRESS, ADMIN_NAME, SITE
 from provisioning.site_files import Made, make_site
 from provisioning.site_plan import SitePlan
@@ -38,6 +39,8 @@ _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may d
 @click.option("--host", type=ADDRESS, default=_ANY_ADDRESS, show_default=True, help="Address to listen on.")
 @click.option("--port", type=_PORT, default=8443, show_default=True, help="Port for kiosks.")
 @click.option("--health-port", type=_PORT, default=9464, show_default=True, help="Port on this machine only.")
+@click.option("--gateway-port", type=_PORT, default=65432, show_default=True, help="Port of the wire protocol.")
+@click.option("--gateway-health-port", type=_PORT, default=9465, show_default=True, help="The gateway's health port.")
 @click.option("--models", type=_FOLDER, help="Where the face models lie.  [default: FOLDER/models]")
 @click.option("--time-source", multiple=True, help="An NTP server that cross-checks the clock; two or more, or none.")
 @click.option(
@@ -107,6 +110,9 @@ def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
     out.say(f"  4auth-provision --settings {plan.settings} kiosk add KIOSK --public-key KEY --mac MAC")
     out.say(f"  4auth-provision --settings {plan.settings} user add NAME --camera 0 --kiosk KIOSK")
     out.say(f"  4auth-server --settings {plan.settings}")
+    out.say("For clients of the wire protocol, if you want them let in:")
+    for line in next_steps(plan.gateway):
+        out.say(line)
     out.result(
         {
             "site": plan.name,
@@ -114,6 +120,7 @@ def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
             "keys": str(plan.keys),
             "database": str(plan.database),
             "certificate": str(plan.certificate),
+            "gateway": {"settings": str(plan.gateway.settings), "certificate": str(plan.gateway.certificate)},
             "models": str(plan.models),
             "pin": made.pin,
             "admin": {"name": plan.admin, "role": "admin", "secret": grouped(made.admin_secret)},

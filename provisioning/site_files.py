@@ -22,6 +22,8 @@ from auth_server.keyring import Keyring
 from auth_server.store.database import create_database
 from provisioning.act import Act, perform
 from provisioning.errors import Refused
+from provisioning.gateway_files import make_gateway
+from provisioning.new_file import flush_folder, write_new
 from provisioning.site_plan import SitePlan
 from provisioning.tls import make_identity
 
@@ -49,7 +51,7 @@ def make_site(plan: SitePlan, now: datetime) -> Made:
         raise Refused(
             f"{plan.folder} cannot be made: {why}: name a new folder, on a disk with room, that you may write to"
         ) from error
-    _flush_folder(plan.folder.parent)
+    flush_folder(plan.folder.parent)
     return made
 
 
@@ -95,12 +97,12 @@ def _empty(folder: Path) -> None:
 
 
 def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> Made:
-    for folder in (draft.tls_key.parent, draft.database.parent, draft.checkpoints.parent):
+    for folder in (draft.tls_key.parent, draft.database.parent, draft.checkpoints.parent, draft.gateway.folder):
         folder.mkdir(mode=0o700)
     keyring = Keyring.create(draft.keys, now)
     identity = make_identity(plan.name, plan.host, now)
-    _write(draft.tls_key, identity.key_pem, 0o600)
-    _write(draft.certificate, identity.certificate_pem, 0o644)
+    write_new(draft.tls_key, identity.key_pem, 0o600)
+    write_new(draft.certificate, identity.certificate_pem, 0o644)
     database = create_database(draft.database, keyring)
     try:
         detail = {"site": plan.name, "pin": identity.pin, "admin": plan.admin}
@@ -110,21 +112,6 @@ def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> Made:
     finally:
         database.close()
     # The file names where things will lie, not where they lie now.
-    _write(draft.settings, plan.settings_text().encode(), 0o644)
+    write_new(draft.settings, plan.settings_text().encode(), 0o644)
+    make_gateway(plan.gateway, draft.gateway, identity.pin, now)
     return Made(identity.pin, secret)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

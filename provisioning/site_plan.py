@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning.gateway_files import GatewayPlan
+
 _TEMPLATE = """\
 # 4Auth server settings. Unknown keys are refused; `4auth-server --check-config` names what is wrong.
 # Secrets stand in files of their own: this file holds none.
@@ -64,6 +66,11 @@ sources = {sources}
 # second_person = true    # a supervisor approves at another kiosk
 # cooling_off_s = 3600    # and until then it can be cancelled
 
+# [gateway]
+# enabled = true            # lets `4auth-gateway` in, whose clients no signature proves: docs/gateway.md
+# users = "listed"          # names of `4auth-provision gateway allow`, or "all"
+# passive_alone = true      # the look of one picture stands for a live person; else clients are told to use a kiosk
+
 # [notify]
 # kind = "command"        # or "webhook"; is told of every change of a person's factors
 # argv = ["/usr/local/bin/tell"]
@@ -87,6 +94,20 @@ class SitePlan:
     presence: str = "both"
     time_sources: tuple[str, ...] = ()
     admin: str = "admin"
+    gateway_port: int = 65432
+    gateway_health_port: int = 9465
+
+    @property
+    def gateway(self) -> GatewayPlan:
+        """The gateway's files, in a folder of their own. It is let in by nobody yet."""
+        return GatewayPlan(
+            folder=self.folder / "gateway",
+            site=self.name,
+            host=self.host,
+            server_port=self.port,
+            port=self.gateway_port,
+            health_port=self.gateway_health_port,
+        )
 
     @property
     def keys(self) -> Path:

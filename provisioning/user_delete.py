@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from auth_server.admins import Admins
 from auth_server.audit import AuditLog
+from auth_server.gateway_names import GatewayNames
 from auth_server.retention import Eraser
 from auth_server.store.wal import empty_wal
 from provisioning.act import Act, author, commit, done_entry, refusals_recorded
@@ -40,6 +41,7 @@ def delete(desk: Desk, username: str, erase_details: bool, yes: bool) -> None:
         with commit(opened.database, act) as database, database.transaction() as session:
             if not accounts_of(opened, database).delete(username):
                 raise no_account(username)
+            GatewayNames.drop(session, username)
             body = {"by": author(), "message": f"The account {username} was deleted by {author()}."}
             notifications_of(opened, database).add(session, "account_deleted", username, body, act.now)
         erased = _erase_details(opened, act) if erase_details else 0

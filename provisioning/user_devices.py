@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from auth_contract.actions import Action
+from auth_server.kiosks import Kiosks
 from provisioning.act import Act, author, commit, refusals_recorded
 from provisioning.desk import Command, Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.params import KIOSK_ID, MAC, USERNAME
@@ -14,7 +15,6 @@ from provisioning.user_lookup import (
     accounts_of,
     end_change,
     find_account,
-    kiosk_names,
     macs_of,
     notifications_of,
     places,
@@ -70,7 +70,7 @@ def _change(desk: Desk, verb: str, username: str, devices: dict[str, tuple[str, 
             desk.confirm(f"{username} will not be able to log in anywhere. Unbind?", is_agreed=is_agreed)
         count = _carry_out(opened, act, macs, verb)
         after = find_account(accounts_of(opened), username)
-        names = kiosk_names(opened.database)
+        names = Kiosks(opened.database).macs()
     if count == 0:
         desk.output.say(f"{username} was {'bound already' if verb == 'bind' else 'not bound there'}.")
     desk.output.say(f"{username} may log in at: {places(after, names)}.")

@@ -17,6 +17,8 @@ from auth_server.audit_chain import StoredRow
 from auth_server.audit_filter import RowFilter
 from auth_server.directory import Directory
 from auth_server.exemptions import Exemptions
+from auth_server.gateway_names import GatewayNames
+from auth_server.kiosks import Kiosks
 from auth_server.lockout_report import failures_of
 from auth_server.personal_faces import PersonalFace, personal_face
 from auth_server.tickets import Tickets
@@ -26,7 +28,7 @@ from provisioning.desk import Desk, Site, pass_desk, shared_options
 from provisioning.face_snapshots import snapshot_document, snapshots_of
 from provisioning.params import USERNAME
 from provisioning.user_document import account_document, change_document, failures_document
-from provisioning.user_lookup import accounts_of, changes_of, kiosk_names, no_account
+from provisioning.user_lookup import accounts_of, changes_of, no_account
 
 FORMAT: Final = 1
 
@@ -73,6 +75,7 @@ def _document(site: Site, username: str, act: Act) -> dict[str, Any]:
         "face": _face(personal_face(site.database, site.keyring.field, username)),
         "pending_change": None if change is None else change_document(change),
         "invitation": _invitation(site, username, act),
+        "gateway_allowed": GatewayNames(site.database).lists(username),
         "failures": [
             failures_document(one) for one in failures_of(site.database, [username], act.now).get(username, ())
         ],
@@ -85,7 +88,7 @@ def _account(site: Site, username: str) -> dict[str, object] | None:
     account = accounts_of(site).find(username)
     if account is None:
         return None
-    names = kiosk_names(site.database)
+    names = Kiosks(site.database).macs()
     changed_at = Directory(site.database).factors_changed_at(username)
     return {
         **account_document(account),

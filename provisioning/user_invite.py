@@ -11,6 +11,7 @@ from auth_server.tickets import Ticket, Tickets
 from provisioning.act import Act, author, commit, perform, refusals_recorded
 from provisioning.desk import Desk, pass_desk, shared_options, yes_option
 from provisioning.errors import Refused
+from provisioning.kiosk_lookup import mac_of
 from provisioning.params import KIOSK_ID, USERNAME
 
 
@@ -56,7 +57,7 @@ def invites(desk: Desk) -> None:
     """
     with desk.site() as opened:
         tickets = Tickets(opened.database).list(desk.now())
-        names = {kiosk.mac_address: kiosk.kiosk_id for kiosk in Kiosks(opened.database).list()}
+        names = Kiosks(opened.database).macs()
     documents = [_document(ticket, names) for ticket in tickets]
     desk.output.table(
         ("NAME", "KIOSKS", "INVITED BY", "GOOD UNTIL"),
@@ -93,7 +94,7 @@ def _mac(kiosks: Kiosks, kiosk_id: str) -> str:
     if found is None or not found.enabled:
         what = "there is no kiosk" if found is None else "disabled is kiosk"
         raise Refused(f"{what} {kiosk_id}: `4auth-provision kiosk list` tells which there are")
-    return found.mac_address
+    return mac_of(found)
 
 
 def _places(ticket: Ticket, names: Mapping[str, str]) -> list[str]:

@@ -6,10 +6,11 @@ import click
 
 from auth_server.accounts import Account
 from auth_server.directory import Directory, Wanted
+from auth_server.kiosks import Kiosks
 from provisioning.desk import Desk, pass_desk, shared_options
 from provisioning.params import USERNAME
 from provisioning.user_document import account_document, account_standing
-from provisioning.user_lookup import kiosk_names, places
+from provisioning.user_lookup import places
 
 
 @click.command("list")
@@ -29,7 +30,7 @@ def list_(desk: Desk, limit: int | None, after: str | None, **standing: bool) ->
       4auth-provision user list --json --limit 1000 --after ann
     """
     with desk.site() as opened:
-        names = kiosk_names(opened.database)
+        names = Kiosks(opened.database).macs()
         wanted = Wanted(after=after or "", **standing)
         pages = _limited(Directory(opened.database).pages(wanted, desk.now()), limit)
         if desk.output.is_json:

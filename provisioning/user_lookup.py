@@ -19,6 +19,7 @@ from auth_server.tickets import Tickets
 from provisioning.act import author
 from provisioning.desk import Site
 from provisioning.errors import Refused
+from provisioning.kiosk_lookup import mac_of
 
 if TYPE_CHECKING:
     from auth_server.effects import Effects
@@ -55,13 +56,7 @@ def macs_of(database: Database, kiosk_ids: Sequence[str]) -> dict[str, str]:
     unknown = sorted(kiosk_id for kiosk_id, kiosk in found.items() if kiosk is None)
     if unknown:
         raise Refused(f"there is no kiosk {', '.join(unknown)}: `4auth-provision kiosk list` tells which there are")
-    return {kiosk_id: kiosk.mac_address for kiosk_id, kiosk in found.items() if kiosk is not None}
-
-
-def kiosk_names(database: Database) -> dict[str, str]:
-    """Return the kiosk of each MAC; where an enabled and a disabled one share it, the enabled one."""
-    listed = sorted(Kiosks(database).list(), key=lambda kiosk: kiosk.enabled)
-    return {kiosk.mac_address: kiosk.kiosk_id for kiosk in listed}
+    return {kiosk_id: mac_of(kiosk) for kiosk_id, kiosk in found.items() if kiosk is not None}
 
 
 def places(account: Account, names: Mapping[str, str]) -> str:
@@ -92,6 +87,7 @@ def effects_of(site: Site, database: Database) -> "Effects":
         notifications=notifications_of(site, database),
         assertions=Assertions(site.keyring.assertion, site.settings.site),
         policies=site.settings.actions.policies(),
+        kiosks=Kiosks(database),
         hash_password=hash_password,
     )
 

@@ -11,6 +11,8 @@ from auth_server.accounts import Account
 from auth_server.changes import Change
 from auth_server.directory import Directory
 from auth_server.exemptions import Exemptions
+from auth_server.gateway_names import GatewayNames
+from auth_server.kiosks import Kiosks
 from auth_server.lockout_report import Failures, failures_of
 from auth_server.tickets import Ticket, Tickets
 from provisioning.desk import Desk, Site, pass_desk, shared_options
@@ -23,7 +25,7 @@ from provisioning.user_document import (
     failures_document,
     failures_sentence,
 )
-from provisioning.user_lookup import accounts_of, changes_of, kiosk_names, no_account, places
+from provisioning.user_lookup import accounts_of, changes_of, no_account, places
 from provisioning.user_set import words_of
 
 
@@ -38,6 +40,8 @@ class _Known:
     failures: tuple[Failures, ...]
     change: Change | None
     ticket: Ticket | None
+    is_allowed: bool
+    """Whether the name may come through a gateway."""
 
 
 @click.command()
@@ -55,7 +59,7 @@ def show(desk: Desk, username: str) -> None:
         known = _known(opened, username, desk.now())
         if known.account is None and known.change is None and known.ticket is None:
             raise no_account(username)
-        names = kiosk_names(opened.database)
+        names = Kiosks(opened.database).macs()
     for name, value in _lines(username, known, names):
         desk.output.say(f"{name + ':' if name else '':16}{value}")
     desk.output.result(_document(known, names))
@@ -71,6 +75,7 @@ def _known(site: Site, username: str, now: datetime) -> _Known:
         further=accounts_of(site).templates(username)[1:],
         failures=failures_of(site.database, [username], now).get(username, ()),
         change=change if change is not None and is_alive(change, now) else None,
+        is_allowed=GatewayNames(site.database).lists(username),
         ticket=next((ticket for ticket in tickets if ticket.username == username), None),
     )
 
@@ -92,6 +97,8 @@ def _lines(username: str, known: _Known, names: dict[str, str]) -> list[tuple[st
             ("since", account.created_at.isoformat(timespec="seconds")),
             ("factors since", known.changed_at.isoformat(timespec="seconds") if known.changed_at else "-"),
         ]
+    if known.is_allowed:
+        lines.append(("gateway", "may come through one"))
     lines += [("failures" if number == 0 else "", failures_sentence(f)) for number, f in enumerate(known.failures)]
     if known.change is not None:
         change = known.change
@@ -110,6 +117,7 @@ def _document(known: _Known, names: dict[str, str]) -> dict[str, object]:
         else account_document(account)
         | {"factors_changed_at": changed_at, "exempt_from": sorted(known.exempt_from)}
         | {"further_templates": [_template(held) for held in known.further]},
+        "gateway_allowed": known.is_allowed,
         "failures": [failures_document(failures) for failures in known.failures],
         "pending_change": None if known.change is None else change_document(known.change),
         "invitation": ticket

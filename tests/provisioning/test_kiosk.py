@@ -36,6 +36,7 @@ def test_an_added_kiosk_is_what_the_server_finds(command):
     assert added == {
         "kiosk_id": "lobby-1",
         "enabled": True,
+        "is_gateway": False,
         "mac_address": MAC,
         "public_key": KEY,
         "last_seen_at": None,
