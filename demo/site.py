@@ -52,13 +52,31 @@ class Site:
     presence: str = "both"
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
+    gateway_port: int = field(default_factory=free_port)
+    gateway_health_port: int = field(default_factory=free_port)
     pin: str = ""
     server: subprocess.Popen[bytes] | None = None
+    gateway: subprocess.Popen[bytes] | None = None
 
     @property
     def settings(self) -> Path:
         """The server's settings file."""
         return self.folder / "site" / "server.toml"
+
+    @property
+    def gateway_settings(self) -> Path:
+        """The gateway's settings file."""
+        return self.folder / "site" / "gateway" / "gateway.toml"
+
+    @property
+    def gateway_certificate(self) -> Path:
+        """What clients of the wire protocol trust."""
+        return self.folder / "site" / "gateway" / "gateway.crt"
+
+    @property
+    def gateway_log(self) -> Path:
+        """All that the gateway wrote."""
+        return self.folder / "gateway.log"
 
     @property
     def server_log(self) -> Path:
@@ -70,6 +88,7 @@ class Site:
         made = self.provision(
             *("site", "init", "--folder", str(self.folder / "site"), "--name", self.name),
             *("--host", "127.0.0.1", "--port", str(self.port), "--health-port", str(self.health_port)),
+            *("--gateway-port", str(self.gateway_port), "--gateway-health-port", str(self.gateway_health_port)),
             *("--models", str(self.models), "--environment", "development", "--presence", self.presence),
         )
         self.pin = made["pin"]
@@ -106,29 +125,44 @@ class Site:
 
         Returns the seconds until it was ready. Raises CommandFailed when it ends or takes too long.
         """
-        started = time.monotonic()
-        with self.server_log.open("ab") as log:
-            self.server = subprocess.Popen(  # noqa: S603 - our own command
-                [*(program or (command("4auth-server"),)), "--settings", str(self.settings)],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        while not self.is_ready():
-            if self.server.poll() is not None:
-                raise CommandFailed(f"4auth-server ended with {self.server.returncode}: {self.log_tail()}")
-            if time.monotonic() - started > READY_WITHIN_S:
-                raise CommandFailed(f"4auth-server was not ready in {READY_WITHIN_S:.0f} s: {self.log_tail()}")
-            time.sleep(0.02)
-        return time.monotonic() - started
+        arguments = [*(program or (command("4auth-server"),)), "--settings", str(self.settings)]
+        self.server = _started(arguments, self.server_log)
+        return _wait_until_ready(self.server, "4auth-server", self.health_port, self.server_log)
 
     def is_ready(self) -> bool:
         """Whether the server says of itself that it can serve."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return _is_ready(self.health_port)
+
+    def let_gateway_in(self, *, users: str = "all", passive_alone: bool = True) -> None:
+        """Register the site's gateway and let it in, before the server is started."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            [command("4auth-gateway"), "identity", "--json", "--settings", str(self.gateway_settings)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFailed(f"4auth-gateway identity: {done.stderr.strip()}")
+        identity = json.loads(done.stdout)
+        self.provision("kiosk", "add", identity["kiosk_id"], "--gateway", "--public-key", identity["public_key"])
+        section = {"gateway": {"enabled": True, "users": users, "passive_alone": passive_alone}}
+        with self.settings.open("a") as settings:
+            settings.write(toml(section))
+
+    def start_gateway(self) -> float:
+        """Start `4auth-gateway`. Returns the seconds until it had reached the server. Raises CommandFailed."""
+        arguments = [command("4auth-gateway"), "--settings", str(self.gateway_settings)]
+        self.gateway = _started(arguments, self.gateway_log)
+        return _wait_until_ready(self.gateway, "4auth-gateway", self.gateway_health_port, self.gateway_log)
+
+    def stop_gateway(self) -> int:
+        """End the gateway by SIGTERM and return its exit code."""
+        code = 0
+        if self.gateway is not None and self.gateway.poll() is None:
+            self.gateway.terminate()
+            code = self.gateway.wait(timeout=60)
+        self.gateway = None
+        return code
 
     def stop_server(self) -> None:
         """End the server as an operator would, by SIGTERM."""
@@ -143,10 +177,6 @@ class Site:
             os.killpg(self.server.pid, signal.SIGKILL)
             self.server.wait(timeout=60)
         self.server = None
-
-    def log_tail(self) -> str:
-        """The last lines that the server wrote."""
-        return "\n".join(self.server_log.read_text(errors="replace").splitlines()[-8:])
 
     def kiosk_settings(self, kiosk_id: str, **changes: Any) -> Path:
         """Write the settings file of a kiosk on this machine; `changes` replace or add members."""
@@ -186,3 +216,34 @@ class Site:
     def audit_rows(self, limit: int = 1) -> list[dict[str, Any]]:
         """The newest audit rows, newest first."""
         return list(self.provision("audit", "list", "--limit", str(limit))["rows"])
+
+
+def _started(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as written:
+        return subprocess.Popen(  # noqa: S603 - our own command
+            arguments, stdout=written, stderr=written, start_new_session=True
+        )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], name: str, health_port: int, log: Path) -> float:
+    started = time.monotonic()
+    while not _is_ready(health_port):
+        if process.poll() is not None:
+            raise CommandFailed(f"{name} ended with {process.returncode}: {_tail(log)}")
+        if time.monotonic() - started > READY_WITHIN_S:
+            raise CommandFailed(f"{name} was not ready in {READY_WITHIN_S:.0f} s: {_tail(log)}")
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _is_ready(health_port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health_port}/readyz", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _tail(log: Path) -> str:
+    """The last lines that a program wrote."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-8:])
