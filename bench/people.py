@@ -6,6 +6,7 @@ because making 0.2 s hashes is not what is measured.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,14 +65,19 @@ class BenchKiosk:
     client: AuthClient
 
 
-def enrol(site: Site, *, people: int, kiosks: int, scene: Path, frames: int) -> Crowd:
-    """Put people and kiosks into the site's store; all of them look as the person of this scene does."""
+def enrol(
+    site: Site, *, people: int, kiosks: int, scene: Path, frames: int, enrolled: Sequence[Path] = (), device: str = ""
+) -> Crowd:
+    """Put people and kiosks into the site's store; all of them look as the person of this scene does.
+
+    They are enrolled from the last pictures of it or from those named, and bound to the MAC `device` too.
+    """
     settings = load_settings(site.settings)
     keyring = Keyring.load(settings.store.keys)
     database = open_database(settings.store.database, keyring)
     engine = FaceEngine(settings.face)
     seen = [path.read_bytes() for path in sorted((scene / "rest").glob("*.jpg"))]
-    face = engine.enrol(seen[-3:])
+    face = engine.enrol([path.read_bytes() for path in enrolled] or seen[-3:])
     password_hash = hash_password(PASSWORD)
     accounts, registry = Accounts(database, keyring.field, engine.model), Kiosks(database)
     crowd = Crowd([], [], tuple(seen[:frames]))
@@ -81,7 +87,7 @@ def enrol(site: Site, *, people: int, kiosks: int, scene: Path, frames: int) -> 
         key, kiosk_id, mac = Ed25519PrivateKey.generate(), f"bench-{number}", f"02:00:5e:20:00:{number:02x}"
         registry.add(kiosk_id, key.public_key().public_bytes_raw(), mac)
         crowd.kiosks.append(BenchKiosk(kiosk_id, mac, AuthClient(server, kiosk_id, key, around)))
-    macs = frozenset(kiosk.mac for kiosk in crowd.kiosks)
+    macs = frozenset(kiosk.mac for kiosk in crowd.kiosks) | ({device} if device else set())
     for number in range(people):
         person = Person(f"person {number}", pyotp.random_base32())
         accounts.add(

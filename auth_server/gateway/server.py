@@ -163,8 +163,9 @@ class Gateway:
             ssl_handshake_timeout=self._limits.handshake_timeout_s,
             ssl_shutdown_timeout=_SHUTDOWN_S,
         )
-        # Nothing is kept for a client that does not read: `drain` waits until all was taken.
-        transport.set_write_buffer_limits(high=0)
+        # Little is kept for a client that does not read: `drain` waits until TLS gave all away. At 0, asyncio's
+        # TLS pauses where it should go on.
+        transport.set_write_buffer_limits(high=1)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _answer(self, text: bytes, peer: str) -> bytes:

@@ -36,6 +36,9 @@ FIRST, SECOND = "Silent otter 77", "Quiet heron 1906"
 PLACES = {language: str(place) for place, language in enumerate(Language, 1)}
 STEP_WITHIN_MS = 60_000
 _AT_ONE = "(steps) => steps.find((step) => step === document.body.dataset.step)"
+_LOOKS = 20
+"""Pictures that a phone takes of a code; each takes a tenth of a second."""
+
 _ENDS = ("granted", "done", "denied", "capture_again", "locked", "waiting")
 
 
@@ -113,10 +116,14 @@ class Visitor:
         return title
 
     def scan(self) -> str:
-        """Hold a phone before the screen."""
+        """Hold a phone before the screen, until it has seen the code: a picture may be taken while it is drawn."""
         self.wait("qr")
-        picture = cv2.imdecode(np.frombuffer(self._page.locator("#code").screenshot(), np.uint8), cv2.IMREAD_COLOR)
-        return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
+        for _ in range(_LOOKS):
+            seen = np.frombuffer(self._page.locator("#code").screenshot(), np.uint8)
+            text = cv2.QRCodeDetector().detectAndDecode(cv2.imdecode(seen, cv2.IMREAD_COLOR))[0]
+            if text:
+                return str(text)
+        raise AssertionError(f"no QR code can be read in {_LOOKS} pictures of the page")
 
     def _look(self, step: str) -> None:
         for size in LOOKED_AT:
