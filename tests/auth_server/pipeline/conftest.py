@@ -35,7 +35,7 @@ from auth_server.bootstrap import Opened, new_token, wire
 from auth_server.domain import Template
 from auth_server.errors import FaceUnusable, Malformed, Unavailable
 from auth_server.face.observation import EnrolledFace, Observation
-from auth_server.face.recording import Recording, check_form, problem_of_marks
+from auth_server.face.recording import Recording, check_form, problem_of_marks, recording_of
 from auth_server.keyring import Keyring
 from auth_server.password_policy import hash_password
 from auth_server.services import Services
@@ -86,7 +86,8 @@ class NamedFaces:
             problem=problem_of_marks(recording),
         )
 
-    def enrol(self, recording: Recording) -> EnrolledFace:
+    def enrol(self, pictures: Recording | tuple[bytes, ...]) -> EnrolledFace:
+        recording = recording_of(pictures)
         check_form(recording)
         people = [_who(picture) for picture in recording.frames]
         for index, who in enumerate(people):
