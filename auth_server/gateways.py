@@ -54,7 +54,8 @@ class Gateways:
         if action not in THROUGH_GATEWAY:
             raise Malformed("action", f"{action.value} cannot be asked for through a gateway")
         if action in _WITH_FACE and not self.settings.passive_alone:
-            raise UseKiosk("gateway.passive_alone = false, and nobody can be asked to move through a gateway")
+            why = f"{action.value}: gateway.passive_alone = false, and nobody can be asked to move through a gateway"
+            raise UseKiosk(why)
 
     def standing(self, username: str, mac: str) -> Standing:
         """Return how a name and a claimed MAC stand; a name that no account has is looked up alike."""
