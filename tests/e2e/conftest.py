@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyotp
 import pytest
@@ -43,6 +43,9 @@ from demo.kiosk import Entry
 from demo.kiosk import Kiosk as KioskProcess
 from demo.pictures import acts_of, write_person
 from demo.site import Site
+
+if TYPE_CHECKING:
+    from tests.e2e.gateways import Gate
 
 PASSWORD = "Quiet marmot 42"
 MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02"}
@@ -304,7 +307,7 @@ def made_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ad
         yield from _made_house(site, ada_folder)
 
 
-def _made_house(site: Site, ada_folder: Path) -> Iterator[House]:
+def _made_house(site: Site, ada_folder: Path, people: int = PEOPLE) -> Iterator[House]:
     site.init()
     # Here one address stands for a whole fleet, and all people have one face.
     text = site.settings.read_text().replace("threads = 8\n", "threads = 8\nconnections_per_address = 100\n")
@@ -318,7 +321,7 @@ def _made_house(site: Site, ada_folder: Path) -> Iterator[House]:
     engine = FaceEngine(load_settings(site.settings).face)
     poses = tuple(sorted((ada_folder / "poses").iterdir()))
     house = House(site, ada_folder / "scene", poses, keys, [], engine.enrol([path.read_bytes() for path in poses]))
-    _fill(house)
+    _fill(house, people)
     try:
         yield house
     finally:
@@ -344,11 +347,35 @@ def house(made_house: House) -> House:
     return made_house
 
 
-def _fill(house: House) -> None:
+@pytest.fixture(scope="session")
+def house_with_gate(
+    tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path
+) -> "Iterator[Gate]":
+    """A site that asks people for movements at its kiosks, and lets clients of its gateway in without them."""
+    from tests.e2e.gateways import made_gate
+
+    site = Site(tmp_path_factory.mktemp("gated"), models_folder.absolute(), name="gated", presence="both")
+    for house in _made_house(site, ada_folder, people=0):
+        gate = made_gate(house)
+        yield gate
+        gate.kill()
+
+
+@pytest.fixture(scope="module")
+def gate(house_with_gate: "Gate") -> "Iterator[Gate]":
+    """The gateway and its server, both running; neither runs for other modules."""
+    house_with_gate.site.start_server()
+    house_with_gate.start()
+    yield house_with_gate
+    house_with_gate.kill()
+    house_with_gate.site.stop_server()
+
+
+def _fill(house: House, people: int) -> None:
     password_hash = hash_password(PASSWORD)
     with house.store() as (database, keyring):
         accounts = Accounts(database, keyring.field, house.face.template.model)
-        for number in range(PEOPLE):
+        for number in range(people):
             person = Person(f"person {number}")
             _add(accounts, person, password_hash, house.face)
             house.people.append(person)
