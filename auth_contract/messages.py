@@ -187,6 +187,10 @@ SUBMISSIONS: Final[Mapping[Action, type[SubmissionRequest]]] = MappingProxyType(
 """The message with which an attempt at each action is submitted."""
 
 
+GATEWAY_MEMBERS: Final = frozenset({"peer", "new_mac"})
+"""What a gateway says of its client, and a kiosk, which speaks for itself, never."""
+
+
 class LoginReply(WireModel):
     """A granted login; `assertion` is a 60 s EdDSA JWT that anyone with the JWKS can verify."""
 

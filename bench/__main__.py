@@ -24,10 +24,10 @@ from bench.key_speed import Rotated
 from bench.measures import Times
 from bench.people import Crowd, enrol
 from bench.scale import Scale
-from demo.cases import MACS
 from demo.kiosk import Kiosk
 from demo.pictures import Pictures, prepare
 from demo.site import Site
+from demo.stage import MACS
 
 _CACHE = Path(".cache")
 _CLIENTS = 4

@@ -18,13 +18,15 @@ from typing import Any
 
 import pyotp
 
-from demo.cases import CASES, MACS, NOTHING_SENT, PASSWORD, Case, Stage, secret_of
+from demo import wire
+from demo.cases import CASES, NOTHING_SENT, Case
 from demo.kiosk import Kiosk
 from demo.newcomer import Newcomer, at_kiosk
 from demo.pictures import Pictures, PicturesMissing, poses, prepare
 from demo.puppet import ada
 from demo.seat import NotSeen
 from demo.site import CommandFailed, Site, command
+from demo.stage import MACS, PASSWORD, Stage, secret_of
 from provisioning.qr import terminal_lines
 
 _CACHE = Path(".cache")
@@ -63,12 +65,18 @@ def _stage(folder: Path) -> Iterator[Stage]:
     for kiosk_id in ("kiosk-1", "kiosk-2"):
         site.register(kiosk_id, Kiosk(site, kiosk_id, mac_override=MACS[kiosk_id]).settings)
     uri = site.add_user("Ada", PASSWORD, poses(pictures), ["kiosk-1"])
+    site.let_gateway_in(users="listed")
+    site.provision("gateway", "allow", "ada")
+    site.provision("user", "bind", "ada", "--mac", wire.MAC)
     seconds = site.start_server()
     _say(f"4auth-server answers on port {site.port} after {seconds:.1f} s.")
+    site.start_gateway()
+    _say(f"4auth-gateway serves the wire protocol on port {site.gateway_port}, and lets Ada come that way.")
     try:
         yield Stage(site, pictures, kiosk, pyotp.TOTP(secret_of(uri)), ada(site.models))
     finally:
         kiosk.stop()
+        site.stop_gateway()
         site.stop_server()
 
 
@@ -86,6 +94,7 @@ def _perform(folder: Path) -> int:
             stage.newcomer = Newcomer(stage.site, seat)
             faults = sum(_play(stage, number, case) for number, case in enumerate(CASES, 1))
         stage.kiosk.stop()
+        stage.site.stop_gateway()
         stage.site.stop_server()  # a clean end signs a last checkpoint
         report = stage.site.provision("audit", "verify")
         _say(f"\nThe audit log is whole: {report['rows']} rows, signed checkpoints prove 1 to {report['proved_to']}.")
@@ -167,6 +176,7 @@ def _introduce(stage: Stage, *, has_camera: bool) -> None:
         _say(f"The camera is {_CAMERA}; ada's enrolled face is the astronaut's, so yours will be turned away.")
     else:
         _say("There is no camera here: the kiosk sees the astronaut, who does what the screen asks.")
+    _say(f"The wire protocol is on port {stage.site.gateway_port}; clients trust {stage.site.gateway_certificate}.")
     _say(f"Metrics: http://127.0.0.1:{stage.site.health_port}/metrics   Ctrl-C ends everything.\n")
 
 

@@ -8,11 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import pyotp
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auth_client.client import AuthClient, Surroundings
@@ -22,74 +19,18 @@ from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, FrameMark, LoginRequest
 from auth_server.bootstrap import new_token
+from demo import wire
 from demo.impostor import Impostor
-from demo.kiosk import Entry, Kiosk, backends
 from demo.newcomer import Newcomer, at_kiosk
-from demo.pictures import Pictures, poses
-from demo.puppet import Puppet, record
-from demo.site import CommandFailed, Site
+from demo.pictures import poses
+from demo.puppet import record
+from demo.site import CommandFailed
+from demo.stage import MACS, PASSWORD, Stage
 
-PASSWORD = "Lovelace 1815"  # noqa: S105 - of a made-up account on a throw-away site
-MACS = {"kiosk-1": "02:00:5e:10:00:01", "kiosk-2": "02:00:5e:10:00:02", "kiosk-9": "02:00:5e:10:00:09"}
-_STEP_S = 30
 _RECORDED_S = 4.0
 """How long `record`'s recordings say that they took: the server compares it with its own clock."""
 
 Recorded = tuple[tuple[bytes, ...], tuple[FrameMark, ...]]
-
-
-@dataclass
-class Stage:
-    """All that the cases play with: the site, its main kiosk, the person's code generator."""
-
-    site: Site
-    pictures: Pictures
-    kiosk: Kiosk
-    totp: pyotp.TOTP
-    puppet: Puppet
-    last_step: int = 0
-    last_code: str = ""
-    last_row: int = 0
-    newcomer: Newcomer | None = None
-
-    def newest_attempt(self) -> dict[str, Any] | None:
-        """The audit row of what was just tried, or None where nothing was; kiosks' signs of life do not count."""
-        rows = self.site.audit_rows(limit=20)
-        new = [row for row in rows if row["id"] > self.last_row and row["action"] != "heartbeat"]
-        self.last_row = rows[0]["id"]
-        return new[0] if new else None
-
-    def fresh_code(self) -> str:
-        """A code that was not used; where the next one is needed early, wait for its time."""
-        step = max(int(time.time()) // _STEP_S, self.last_step + 1)
-        while step > int(time.time()) // _STEP_S + 1:
-            time.sleep(0.5)
-        return self.totp.at(step * _STEP_S)
-
-    def used(self, code: str) -> None:
-        """Note that the server has granted this code."""
-        now = int(time.time()) // _STEP_S
-        self.last_step = next(step for step in range(now - 2, now + 3) if self.totp.at(step * _STEP_S) == code)
-        self.last_code = code
-
-    def enter(self, *, person: Path | None = None, password: str = PASSWORD, code: str | None = None) -> str:
-        """One session at the main kiosk; what it answers."""
-        self.kiosk.show(person or self.pictures.ada)
-        return self.kiosk.enter(Entry("Ada", password, code or self.fresh_code()))
-
-    def replay_camera(self) -> dict[str, Any]:
-        """A camera that sees Ada."""
-        self.kiosk.show(self.pictures.ada)
-        return dict(backends(self.kiosk.scene)["camera"])
-
-    def elsewhere(self, kiosk_id: str, person: Path | None = None, **settings: Any) -> str:
-        """One session at an agent with other settings; what it answers."""
-        kiosk = Kiosk(self.site, kiosk_id, **{"mac_override": MACS[kiosk_id], **settings})
-        kiosk.show(person or self.pictures.ada)
-        try:
-            return kiosk.enter(Entry("Ada", PASSWORD, self.fresh_code()))
-        finally:
-            kiosk.stop()
 
 
 def granted(stage: Stage) -> str:
@@ -308,11 +249,6 @@ def _refusal(client: AuthClient, submission: LoginRequest, attempt: AttemptReply
     return "granted"
 
 
-def secret_of(uri: str) -> str:
-    """The TOTP secret in a provisioning URI."""
-    return parse_qs(urlsplit(uri).query)["secret"][0]
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """One performance: its title, what must be read and what the audit row must say."""
@@ -351,5 +287,9 @@ CASES = (
     Case("a code of the old app", old_phone, "Access denied", "denied"),
     Case("a code of the new app", log_in_after, "Welcome, grace", "granted"),
     Case("a new password", new_password, "New password in force", "granted"),
+    Case("a client of the wire protocol", wire.granted, "Access granted.", "granted"),
+    Case("the same with a wrong password", wire.wrong_password, "That did not work.", "denied"),
+    Case("the same with a kiosk's MAC", wire.claimed_mac, "That did not work.", "denied"),
+    Case("the same with a code that nobody knows", wire.unknown_code, "This request has a form", "malformed"),
     Case("another kiosk in place of the old one", moved, "This kiosk is yours now", "granted"),
 )

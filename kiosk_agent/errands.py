@@ -15,7 +15,14 @@ import structlog
 from auth_client.client import AuthClient, Surroundings
 from auth_client.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from auth_contract.actions import Need
-from auth_contract.messages import SUBMISSIONS, ChangeReply, LoginReply, PendingChange, SubmissionRequest
+from auth_contract.messages import (
+    GATEWAY_MEMBERS,
+    SUBMISSIONS,
+    ChangeReply,
+    LoginReply,
+    PendingChange,
+    SubmissionRequest,
+)
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera
 from kiosk_agent.capture import Capturer, IsWanted
@@ -159,7 +166,7 @@ class Errands:
             "new_frames": errand.frames,
             "marks": errand.marks,
         }
-        return model.model_validate({name: members[name] for name in model.model_fields})
+        return model.model_validate({name: members[name] for name in model.model_fields.keys() - GATEWAY_MEMBERS})
 
 
 def _changed(errand: Submit, reply: ChangeReply) -> Event:

@@ -13,6 +13,7 @@ from auth_client.pinning import pinned_session
 from auth_client.settings import ServerSettings
 from auth_contract.actions import Action, Reason
 from auth_contract.messages import (
+    GATEWAY_MEMBERS,
     SUBMISSIONS,
     ChangeReply,
     FrameMark,
@@ -62,7 +63,7 @@ def submission_of(action: Action, picture: bytes, clock) -> SubmissionRequest:
         "marks": tuple(FrameMark(at_ms=100 * part, part=part) for part in range(3)),
     }
     model = SUBMISSIONS[action]
-    return model.model_validate({name: members[name] for name in model.model_fields})
+    return model.model_validate({name: members[name] for name in model.model_fields.keys() - GATEWAY_MEMBERS})
 
 
 def client_for(url: str, pins: tuple[str, ...], around: Surroundings) -> AuthClient:
