@@ -14,7 +14,10 @@ from typing import Any
 import click
 import pytest
 
+from auth_contract.wire import WIRE_REQUESTS
 from auth_server import wsgi
+from auth_server.gateway import __main__ as gateway_command
+from auth_server.gateway.settings import LimitSettings
 from auth_server.policy import POLICY
 from kiosk_agent import __main__ as kiosk_command
 from kiosk_agent.settings import KioskSettings, parse_settings
@@ -23,6 +26,7 @@ from provisioning.__main__ import cli
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+GATEWAY = (PROJECT / "docs" / "gateway.md").read_text(encoding="utf-8")
 THREATS = (PROJECT / "docs" / "threats.md").read_text(encoding="utf-8")
 KIOSK_TOML = PROJECT / "docs" / "kiosk.toml"
 CALIBRATION = json.loads((PROJECT / "auth_server" / "face" / "calibration.json").read_text(encoding="utf-8"))
@@ -145,7 +149,7 @@ def test_every_make_target_that_a_document_names_exists_and_is_listed() -> None:
 
 def commands_named() -> list[str]:
     pieces = {piece for path in DOCUMENTS for piece in code(path.read_text(encoding="utf-8"))}
-    return sorted(piece for piece in pieces if re.match(r"4auth-(server|kiosk|provision) ", piece))
+    return sorted(piece for piece in pieces if re.match(r"4auth-(server|gateway|kiosk|provision) ", piece))
 
 
 def options_of(parser: argparse.ArgumentParser, words: list[str]) -> set[str]:
@@ -167,6 +171,13 @@ def provisioning_command(words: list[str]) -> click.Command:
     return found
 
 
+PARSERS = {
+    "4auth-server": wsgi._parser,
+    "4auth-gateway": gateway_command._parser,
+    "4auth-kiosk": kiosk_command._parser,
+}
+
+
 @pytest.mark.parametrize("line", commands_named())
 def test_every_command_that_a_document_shows_can_be_given(line: str) -> None:
     program, *words = shlex.split(line)
@@ -175,7 +186,7 @@ def test_every_command_that_a_document_shows_can_be_given(line: str) -> None:
         params = provisioning_command(words).params
         known = {option for param in params for option in (*param.opts, *param.secondary_opts)}
     else:
-        parser = wsgi._parser() if program == "4auth-server" else kiosk_command._parser()
+        parser = PARSERS[program]()
         if program == "4auth-kiosk" and words and not words[0].startswith("-"):
             assert words[0] in {"identity", "hardware", "door"}
         known = options_of(parser, words)
@@ -240,6 +251,30 @@ EITHER, OR = {"device", "pins", "led"}, {"name", "ca_file", "rgb"}
 def test_each_example_of_another_kind_is_good(section: str, text: str, left_out: set[str]) -> None:
     members = {name: value for name, value in tomllib.loads(text).items() if name not in left_out}
     assert getattr(parse_settings(kiosk_toml() | {section: members}), section).kind == members["kind"]
+
+
+# --- the gateway
+
+
+def test_the_wire_protocol_is_documented_as_it_is() -> None:
+    rows = re.findall(r'^\| `"(\d+)"` \| [\w ]+ \| (.+) \|$', GATEWAY, re.MULTILINE)
+    listed = {code: set(re.findall(r"`(\w+)`", members)) for code, members in rows}
+    assert listed == {code: set(model.model_fields) - {"cmd"} for code, model in WIRE_REQUESTS.items()}
+
+
+def test_every_limit_of_the_gateway_is_listed_with_its_default() -> None:
+    table = GATEWAY.partition("## Limits")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+`) \| ([\w, ]+) \|", table, re.MULTILINE)
+    listed = {
+        name: value
+        for names, values in rows
+        for name, value in zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True)
+    }
+    limits = LimitSettings().model_dump()
+    assert set(listed) == set(limits)
+    for name, value in listed.items():
+        number, _, unit = value.partition(" ")
+        assert float(number) * (1024 * 1024 if unit == "MiB" else 1) == limits[name], name
 
 
 # --- links and names
