@@ -40,6 +40,7 @@ _ALONE = 12
 
 _IDLE, _SLOW = 200, 50
 _SLOW_EVERY_S = 0.5
+_SLOW_BYTES = 250_000
 _PEOPLE = _ROUNDS * 2 * (_LOGINS + _ALONE)
 
 
@@ -195,7 +196,7 @@ def _crowd_of_connections(site: Site) -> Iterator[None]:
 def _dribble(site: Site, context: ssl.SSLContext, ended: Event) -> None:
     connections = [_connected(site, context) for _ in range(_SLOW)]
     for connection in connections:
-        connection.sendall(HEADER.pack(1_000_000))
+        connection.sendall(HEADER.pack(_SLOW_BYTES))
     while not ended.wait(_SLOW_EVERY_S):
         for place, connection in enumerate(connections):
             with suppress(OSError):
@@ -203,7 +204,7 @@ def _dribble(site: Site, context: ssl.SSLContext, ended: Event) -> None:
                 continue
             connection.close()
             connections[place] = _connected(site, context)
-            connections[place].sendall(HEADER.pack(1_000_000))
+            connections[place].sendall(HEADER.pack(_SLOW_BYTES))
     for connection in connections:
         connection.close()
 

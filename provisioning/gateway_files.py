@@ -38,9 +38,9 @@ pins = {pins}
 # [limits]
 # connections = 512
 # connections_per_address = 64
-# At most the server's listen.connections_per_address.
-# requests_in_flight = 6
-# requests_per_address_s = 5.0
+# Below the server's listen.connections_per_address.
+# requests_in_flight = 4
+# requests_per_address_s = 1.0
 """
 
 

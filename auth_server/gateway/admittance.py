@@ -23,6 +23,7 @@ class Admittance:
         self._open: Counter[str] = Counter()
         self._buckets = Buckets(limits.requests_per_address_s, limits.requests_burst, clock)
         self._places = asyncio.Semaphore(limits.requests_in_flight)
+        self._asking: Counter[str] = Counter()
         self._waiting = 0
 
     @property
@@ -52,16 +53,30 @@ class Admittance:
         return self._buckets.take(self._buckets.name(address))
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place at the server, waiting for one in turn. Raises Busy where too many wait already."""
-        if self._places.locked() and self._waiting >= self._limits.requests_waiting:
+    async def place(self, address: str) -> AsyncIterator[None]:
+        """Hold a place at the server, waiting for one in turn.
+
+        Raises Busy where too many wait already, or hold or await one from this address.
+        """
+        source = source_of(address)
+        is_full = self._places.locked() and self._waiting >= self._limits.requests_waiting
+        if is_full or self._asking[source] >= self._limits.requests_per_address:
             raise Busy
+        self._asking[source] += 1
+        try:
+            await self._turn()
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            self._asking[source] -= 1
+            if not self._asking[source]:
+                del self._asking[source]
+
+    async def _turn(self) -> None:
         self._waiting += 1
         try:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()

@@ -44,29 +44,36 @@ class Conversation:
         """
         while not self.is_ending:
             try:
-                text = await self._next()
+                if not await self._turn():
+                    return None
             except FrameTooLong as error:
                 return await self._last(str(error), "frame_too_long")
             except ReceivingFull:
                 return await self._last(answers.BUSY, "receiving_full")
-            if text is None:
-                return None
-            await write_frame(self.writer, await self._reply(text), self.limits)
         return None
 
-    async def _next(self) -> bytes | None:
+    async def _turn(self) -> bool:
+        """Read one request and answer it; False where the client closed instead."""
+        length = await self._length()
+        if length is None:
+            return False
+        with self.receiving.claim(self.peer, length):
+            reply = await self._reply(await read_text(self.reader, length, self.limits))
+        await write_frame(self.writer, reply, self.limits)
+        return True
+
+    async def _length(self) -> int | None:
         self.is_idle = True
         try:
-            length = await read_length(self.reader, self.limits)
+            return await read_length(self.reader, self.limits)
         finally:
             self.is_idle = False
-        return None if length is None else await read_text(self.reader, length, self.limits, self.receiving)
 
     async def _reply(self, text: bytes) -> bytes:
         if not self.admittance.may_ask(self.peer):
             return _refused(answers.TOO_FAST, "too_fast")
         try:
-            async with self.admittance.place():
+            async with self.admittance.place(self.peer):
                 return await self.answer(text, self.peer)
         except Busy:
             return _refused(answers.BUSY, "busy")

@@ -1,12 +1,14 @@
 """Frames on a connection: the length is looked at before anything is kept, and every wait has an end."""
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from auth_contract.wire import FRAME_MAX, HEADER, to_frame
 from auth_server.gateway.settings import LimitSettings
+from auth_server.sources import source_of
 
 _LINGER_S: Final = 2.0
 _LINGER_MAX_BYTES: Final = 2 * FRAME_MAX
@@ -23,22 +25,27 @@ class ReceivingFull(Exception):
     """Frames are being received already for as many bytes as there may be at once."""
 
 
-@dataclass(slots=True)
 class Receiving:
-    """How many bytes are claimed by frames that are being received, of all connections together."""
+    """How many bytes are claimed by frames that are received or wait for their answer, by address and in all."""
 
-    max_bytes: int
-    claimed: int = 0
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._claimed: Counter[str] = Counter()
 
-    def claim(self, length: int) -> None:
-        """Raise ReceivingFull unless so many more may be received."""
-        if self.claimed + length > self.max_bytes:
+    @contextmanager
+    def claim(self, peer: str, length: int) -> Iterator[None]:
+        """Hold so many bytes. Raises ReceivingFull where there are not so many left for an address, or in all."""
+        source = source_of(peer)
+        is_much = self._claimed[source] + length > self._limits.receiving_per_address_bytes
+        if is_much or self._claimed.total() + length > self._limits.receiving_max_bytes:
             raise ReceivingFull
-        self.claimed += length
-
-    def release(self, length: int) -> None:
-        """Say that a frame came, or will not come."""
-        self.claimed -= length
+        self._claimed[source] += length
+        try:
+            yield
+        finally:
+            self._claimed[source] -= length
+            if not self._claimed[source]:
+                del self._claimed[source]
 
 
 async def read_length(reader: asyncio.StreamReader, limits: LimitSettings) -> int | None:
@@ -59,14 +66,10 @@ async def read_length(reader: asyncio.StreamReader, limits: LimitSettings) -> in
     return int(length)
 
 
-async def read_text(reader: asyncio.StreamReader, length: int, limits: LimitSettings, receiving: Receiving) -> bytes:
-    """Return a frame's text. Raises TimeoutError, IncompleteReadError, ReceivingFull."""
-    receiving.claim(length)
-    try:
-        async with asyncio.timeout(limits.request_timeout_s):
-            return await reader.readexactly(length)
-    finally:
-        receiving.release(length)
+async def read_text(reader: asyncio.StreamReader, length: int, limits: LimitSettings) -> bytes:
+    """Return a frame's text. Raises TimeoutError, IncompleteReadError."""
+    async with asyncio.timeout(limits.request_timeout_s):
+        return await reader.readexactly(length)
 
 
 async def write_frame(writer: asyncio.StreamWriter, text: bytes, limits: LimitSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from auth_contract.fields import canonical_address
 from auth_contract.wire import to_json
 from auth_server.errors import StartRefused
 from auth_server.gateway import answers
@@ -72,7 +73,7 @@ class Gateway:
         self._forwarder = forwarder
         self._pool = ThreadPoolExecutor(self._limits.requests_in_flight, thread_name_prefix="forward")
         self._admittance = Admittance(self._limits)
-        self._receiving = Receiving(self._limits.receiving_max_bytes)
+        self._receiving = Receiving(self._limits)
         self._tasks: dict[asyncio.Task[None], Conversation | None] = {}
         self._refusing = 0
         self._stopped = asyncio.Event()
@@ -99,7 +100,7 @@ class Gateway:
                 log.error("not_accepted", error=error.strerror)
                 await asyncio.sleep(_NO_FILES_S)
                 continue
-            self._admit(connection, str(address[0]))
+            self._admit(connection, canonical_address(str(address[0])))
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
         why = self._admittance.enter(peer)

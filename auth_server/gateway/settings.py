@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, model_validato
 
 from auth_client.settings import ServerSettings
 from auth_contract.fields import KioskId
-from auth_contract.wire import PORT
+from auth_contract.wire import FRAME_MAX, PORT
 from auth_server.settings import HealthSettings
 
 
@@ -36,13 +36,20 @@ class LimitSettings(_Section):
     connections: int = Field(default=512, ge=1, le=65_536, description="Open at once, in all")
     connections_per_address: int = Field(default=64, ge=1, le=65_536, description="Open at once from one address")
     requests_in_flight: int = Field(
-        default=6, ge=1, le=64, description="At the server at once; at most its listen.connections_per_address"
+        default=4, ge=1, le=64, description="At the server at once; below its listen.connections_per_address"
     )
     requests_waiting: int = Field(default=64, ge=0, le=4096, description="For one of these places, in all")
-    requests_per_address_s: float = Field(default=5.0, gt=0, le=1000, description="From one address, on average")
-    requests_burst: int = Field(default=100, ge=1, le=10_000, description="From one address at once")
+    requests_per_address: int = Field(default=8, ge=1, le=4096, description="In flight or waiting, of one address")
+    requests_per_address_s: float = Field(default=1.0, gt=0, le=1000, description="From one address, on average")
+    requests_burst: int = Field(default=20, ge=1, le=10_000, description="From one address, before that counts")
     receiving_max_bytes: int = Field(
-        default=64 * 1024 * 1024, ge=4 * 1024 * 1024, le=2**34, description="Of frames that are being received, in all"
+        default=128 * 1024 * 1024,
+        ge=FRAME_MAX,
+        le=2**34,
+        description="Of frames that are received or wait for their answer, in all",
+    )
+    receiving_per_address_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=FRAME_MAX, le=2**34, description="The same, of one address"
     )
     handshake_timeout_s: Seconds = 5.0
     idle_timeout_s: Seconds = Field(default=300.0, description="For the first byte of a request")

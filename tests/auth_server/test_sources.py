@@ -12,6 +12,7 @@ from auth_server.sources import source_of
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::9", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
         (None, "unknown"),
         ("", "unknown"),
         ("not an address", "not an address"),

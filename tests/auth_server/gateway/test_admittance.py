@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth_contract.wire import FRAME_MAX
 from auth_server.buckets import SOURCES_MAX, Buckets
 from auth_server.gateway.admittance import Admittance, Busy
+from auth_server.gateway.frames import Receiving, ReceivingFull
 from auth_server.gateway.settings import LimitSettings
 
 
@@ -42,15 +44,15 @@ def test_a_place_is_waited_for_in_turn_and_not_by_too_many():
         order: list[int] = []
 
         async def ask(number: int) -> None:
-            async with door.place():
+            async with door.place("192.0.2.1"):
                 order.append(number)
                 await asyncio.sleep(0)
 
-        async with door.place():
+        async with door.place("192.0.2.1"):
             waiting = [asyncio.create_task(ask(number)) for number in (1, 2)]
             await asyncio.sleep(0)
             with pytest.raises(Busy):
-                async with door.place():
+                async with door.place("192.0.2.1"):
                     raise AssertionError("it was let in")
         await asyncio.gather(*waiting)
         assert order == [1, 2]
@@ -61,16 +63,45 @@ def test_a_place_is_waited_for_in_turn_and_not_by_too_many():
 def test_who_leaves_while_waiting_leaves_no_gap():
     async def scene() -> None:
         door = admittance(requests_in_flight=1, requests_waiting=1)
-        async with door.place():
-            task = asyncio.create_task(door.place().__aenter__())
+        async with door.place("192.0.2.1"):
+            task = asyncio.create_task(door.place("192.0.2.1").__aenter__())
             await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        async with door.place():
+        async with door.place("192.0.2.1"):
             assert door._waiting == 0
 
     asyncio.run(scene())
+
+
+def test_one_address_does_not_take_all_places():
+    async def scene() -> None:
+        door = admittance(requests_in_flight=2, requests_per_address=1)
+        async with door.place("192.0.2.1"):
+            with pytest.raises(Busy):
+                async with door.place("192.0.2.1"):
+                    raise AssertionError("it was let in")
+            async with door.place("192.0.2.2"):
+                pass
+        async with door.place("192.0.2.1"):
+            pass
+
+    asyncio.run(scene())
+
+
+def test_frames_claim_no_more_memory_than_there_is_for_one_address_and_in_all():
+    receiving = Receiving(LimitSettings(receiving_max_bytes=2 * FRAME_MAX + 10, receiving_per_address_bytes=FRAME_MAX))
+    with receiving.claim("192.0.2.1", FRAME_MAX):
+        with pytest.raises(ReceivingFull), receiving.claim("192.0.2.1", 1):
+            raise AssertionError("it was let in")
+        with receiving.claim("192.0.2.2", FRAME_MAX):
+            with pytest.raises(ReceivingFull), receiving.claim("192.0.2.3", 11):
+                raise AssertionError("it was let in")
+            with receiving.claim("192.0.2.3", 10):
+                pass
+    with receiving.claim("192.0.2.1", FRAME_MAX):
+        assert len(receiving._claimed) == 1
 
 
 @given(st.lists(st.floats(min_value=0, max_value=30), max_size=60), st.integers(1, 20))

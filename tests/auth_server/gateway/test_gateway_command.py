@@ -44,7 +44,7 @@ def test_the_settings_are_told_whole_and_hold_no_secret(plan, capsys):
     assert run(plan, "--dump-config") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["server"] == told["server"] | {"url": "https://127.0.0.1:8443", "pins": [PIN]}
-    assert told["listen"]["port"] == 65432 and told["limits"]["requests_in_flight"] == 6
+    assert told["listen"]["port"] == 65432 and told["limits"]["requests_in_flight"] == 4
 
 
 def test_its_identity_is_its_own_key_made_once(plan, capsys):
