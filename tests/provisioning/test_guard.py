@@ -76,6 +76,7 @@ class TestTable:
 
     def test_a_supervisor_stops_things_besides(self):
         assert MAY_RUN[Role.SUPERVISOR] - MAY_RUN[Role.AUDITOR] == {
+            "gateway forbid",
             "kiosk disable",
             "user cancel-change",
             "user changes",

@@ -26,7 +26,7 @@ def fail(command, times: int) -> Lockouts:
 def test_list_and_show_tell_standing_and_kiosks_and_no_secret(with_ann):
     assert with_ann.json("user", "list") == {"users": [ANN]}
     more = {"factors_changed_at": ANN["created_at"], "exempt_from": [], "further_templates": []}
-    shown = {"user": ANN | more, "failures": []}
+    shown = {"user": ANN | more, "failures": [], "gateway_allowed": False}
     assert with_ann.json("user", "show", "Ann") == shown | {"pending_change": None, "invitation": None}
     assert "ann   enabled   lobby-1  2026-11-22" in with_ann("user", "list").stdout
     shown = with_ann("user", "show", "ann").stdout + with_ann("user", "list").stdout
