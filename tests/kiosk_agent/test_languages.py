@@ -13,7 +13,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.wheel import WheelBuilder
 
-from auth_contract.actions import Action, CaptureHint, Movement, Need
+from auth_contract.actions import Action, CaptureHint, Movement, Need, Reason
 from auth_contract.fields import canonical_password, canonical_permission, canonical_username
 from auth_contract.messages import AttemptReply, PendingChange
 from auth_server import replies
@@ -246,7 +246,8 @@ def refused(check, *values: str) -> str:
 
 
 def server_sentences():
-    yield from replies.SENTENCES.values()
+    # What is said to a gateway's clients alone never comes to a kiosk.
+    yield from (sentence for reason, sentence in replies.SENTENCES.items() if reason is not Reason.USE_KIOSK)
     yield from replies.HINTS.values()
     yield from replies.IN_FORCE.values()
     for need in Need:
