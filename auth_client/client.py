@@ -11,9 +11,11 @@ still stands; every other exchange has a connection of its own, because one that
 may be closed by the server in the moment in which it is used again.
 """
 
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar, overload
 
@@ -61,6 +63,16 @@ class Surroundings:
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
     new_nonce: Callable[[], str]
+
+
+def real_surroundings(clock_offset: timedelta = timedelta(0)) -> Surroundings:
+    """The machine's clock, moved by an offset for trials, its sleep, and its randomness."""
+    return Surroundings(
+        now=lambda: datetime.now(UTC) + clock_offset,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        new_nonce=lambda: secrets.token_urlsafe(16),
+    )
 
 
 class AuthClient:

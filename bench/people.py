@@ -5,7 +5,6 @@ the next. So many people are needed to keep a server busy, and they share one pa
 because making 0.2 s hashes is not what is measured.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +13,10 @@ from pathlib import Path
 import pyotp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auth_client.client import AuthClient, Surroundings
+from auth_client.client import AuthClient, real_surroundings
 from auth_client.settings import ServerSettings
 from auth_server.accounts import Accounts, NewAccount
-from auth_server.bootstrap import load_settings, new_token
+from auth_server.bootstrap import load_settings
 from auth_server.face.engine import FaceEngine
 from auth_server.keyring import Keyring
 from auth_server.kiosks import Kiosks
@@ -81,12 +80,11 @@ def enrol(
     password_hash = hash_password(PASSWORD)
     accounts, registry = Accounts(database, keyring.field, engine.model), Kiosks(database)
     crowd = Crowd([], [], tuple(seen[:frames]))
-    around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
     server = ServerSettings(url=f"https://127.0.0.1:{site.port}", pins=(site.pin,), read_timeout_s=60)
     for number in range(kiosks):
         key, kiosk_id, mac = Ed25519PrivateKey.generate(), f"bench-{number}", f"02:00:5e:20:00:{number:02x}"
         registry.add(kiosk_id, key.public_key().public_bytes_raw(), mac)
-        crowd.kiosks.append(BenchKiosk(kiosk_id, mac, AuthClient(server, kiosk_id, key, around)))
+        crowd.kiosks.append(BenchKiosk(kiosk_id, mac, AuthClient(server, kiosk_id, key, real_surroundings())))
     macs = frozenset(kiosk.mac for kiosk in crowd.kiosks) | ({device} if device else set())
     for number in range(people):
         person = Person(f"person {number}", pyotp.random_base32())

@@ -12,13 +12,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from auth_client.client import AuthClient, Surroundings
+from auth_client.client import AuthClient, real_surroundings
 from auth_client.errors import Refused
 from auth_client.settings import ServerSettings
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import AttemptReply, FrameMark, LoginRequest
-from auth_server.bootstrap import new_token
 from demo import wire
 from demo.impostor import Impostor
 from demo.newcomer import Newcomer, at_kiosk
@@ -213,9 +212,8 @@ def moved(stage: Stage) -> str:
 def _client(stage: Stage) -> AuthClient:
     """The main kiosk's own client and key, so that a submission can be sent by hand."""
     key: Any = load_pem_private_key((stage.site.folder / "kiosk-1" / "key" / "device.pem").read_bytes(), None)
-    around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
     server = ServerSettings(url=f"https://127.0.0.1:{stage.site.port}", pins=(stage.site.pin,))
-    return AuthClient(server, "kiosk-1", key, around)
+    return AuthClient(server, "kiosk-1", key, real_surroundings())
 
 
 def _submission(attempt: AttemptReply, code: str, recorded: Recorded) -> LoginRequest:

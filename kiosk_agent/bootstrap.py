@@ -1,15 +1,13 @@
 """The composition root: settings in, the parts of an agent out."""
 
-import secrets
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
-from auth_client.client import AuthClient, Surroundings
+from auth_client.client import AuthClient, Surroundings, real_surroundings
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera, CameraNeeds, open_camera
 from kiosk_agent.disk import disk_fault
@@ -47,23 +45,12 @@ class Services:
     close: Callable[[], None]
 
 
-def real_surroundings(settings: KioskSettings) -> Surroundings:
-    """The machine's clock (moved by `clock_offset_s`), its sleep, and its randomness."""
-    offset = timedelta(seconds=settings.clock_offset_s)
-    return Surroundings(
-        now=lambda: datetime.now(UTC) + offset,
-        monotonic=time.monotonic,
-        sleep=time.sleep,
-        new_nonce=lambda: secrets.token_urlsafe(16),
-    )
-
-
 def build(settings: KioskSettings, around: Surroundings | None = None) -> Services:
     """Return the parts of an agent, opened in an order in which a failure leaves nothing open.
 
     Raises StartRefused.
     """
-    around = around or real_surroundings(settings)
+    around = around or real_surroundings(timedelta(seconds=settings.clock_offset_s))
     for variant in settings.unsafe_variants:
         structlog.get_logger("kiosk_agent").warning("development_mode", unsafe=variant)
     identity = load_identity(settings)

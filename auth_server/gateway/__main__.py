@@ -5,20 +5,17 @@ import asyncio
 import json
 import os
 import resource
-import secrets
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import REGISTRY, generate_latest
 
-from auth_client.client import AuthClient, Surroundings
+from auth_client.client import AuthClient, Surroundings, real_surroundings
 from auth_client.device_key import check_key, load_or_make_key, public_text
 from auth_client.errors import DeviceKeyRefused
 from auth_client.version import program_version
@@ -129,7 +126,7 @@ def _serve(settings: GatewaySettings) -> int:
 
     configure_logging(settings.log_level)
     refuse_taken_port(settings.health)
-    key, around = load_or_make_key(settings.key_file), _surroundings()
+    key, around = load_or_make_key(settings.key_file), real_surroundings()
     with closing(open_socket(settings.listen)) as listener:
         heartbeat = Heartbeat(
             _client(settings, key, around),
@@ -159,15 +156,6 @@ def _faults(heartbeat: Heartbeat) -> dict[str, str]:
 
 def _client(settings: GatewaySettings, key: Ed25519PrivateKey, around: Surroundings) -> AuthClient:
     return AuthClient(settings.server, settings.gateway_id, key, around)
-
-
-def _surroundings() -> Surroundings:
-    return Surroundings(
-        now=lambda: datetime.now(UTC),
-        monotonic=time.monotonic,
-        sleep=time.sleep,
-        new_nonce=lambda: secrets.token_urlsafe(16),
-    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms
 
-from auth_client.client import AuthClient, Surroundings
+from auth_client.client import AuthClient, real_surroundings
 from auth_client.settings import ServerSettings
 from auth_contract import signing
 from auth_contract.actions import Action
@@ -132,8 +132,7 @@ class House:
             pins=(self.site.pin,),
             **{"read_timeout_s": 30, "retries": 0, **settings},
         )
-        around = Surroundings(lambda: datetime.now(UTC), time.monotonic, time.sleep, new_token)
-        return AuthClient(server, kiosk_id, self.keys[kiosk_id], around)
+        return AuthClient(server, kiosk_id, self.keys[kiosk_id], real_surroundings())
 
     def submission(
         self,
