@@ -68,6 +68,9 @@ def _account(value: object, _row: AuditRow) -> str | None:
 MEMBERS: Final[dict[str, Any]] = {
     "account": _account,
     "other_faces": _other_faces,
+    "bound_already": lambda value, _row: (
+        f"Bound to its MAC before, and so to it: {', '.join(map(str, value))}." if isinstance(value, list) else None
+    ),
     "duplicate_allowed": lambda _value, _row: "The administrator allowed it, for instance for twins.",
     "why": lambda value, _row: f"Reason: {spelt(value)}.",
     "locked_for_s": lambda value, _row: f"The next try is let in {spelt(value)} s later.",

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 import click
 
 from auth_server.domain import Kiosk
+from auth_server.kiosk_replacement import bound_to
 from auth_server.kiosks import Kiosks
 from provisioning.act import Act, commit, perform, refusals_recorded
 from provisioning.desk import Desk, pass_desk, shared_options, yes_option
-from provisioning.kiosk_lookup import check_unique, find_kiosk, kiosk_document
+from provisioning.kiosk_lookup import NAMES_MAX, check_unique, find_kiosk, kiosk_document
 from provisioning.kiosk_replace import replace_key
 from provisioning.kiosk_table import COLUMNS, is_silent, report_of, row_of, standing
 from provisioning.params import KIOSK_ID, MAC, PUBLIC_KEY, SPAN, encode_public_key
@@ -49,8 +50,16 @@ def add(desk: Desk, kiosk_id: str, public_key: bytes, mac: str | None, gateway: 
         kiosks = Kiosks(database)
         check_unique(kiosks, Kiosk(kiosk_id, public_key, mac, enabled=True))
         added = kiosks.add(kiosk_id, public_key, mac)
+        with database.transaction() as session:
+            already = bound_to(session, mac)
+        if already:
+            act.notes["bound_already"] = already[:NAMES_MAX]
     desk.output.say(f"{'Gateway' if gateway else 'Kiosk'} {kiosk_id} is registered.")
-    desk.output.result({"kiosk": kiosk_document(added)})
+    if already:
+        shown = ", ".join(already[:NAMES_MAX]) + (", ..." if len(already) > NAMES_MAX else "")
+        desk.output.say(f"Bound to its MAC before, so they may log in there: {shown}.")
+        desk.output.say(f"Where that is not meant: `4auth-provision user unbind NAME {kiosk_id}`.")
+    desk.output.result({"kiosk": kiosk_document(added), "bound_already": already})
 
 
 kiosk.add_command(replace_key)

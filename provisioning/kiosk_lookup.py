@@ -15,6 +15,10 @@ INTERVAL_S: Final = 30.0
 """Between two of them, where the kiosk did not say; the agent's own default."""
 
 
+NAMES_MAX: Final = 50
+"""How many names an audit row lists."""
+
+
 def find_kiosk(kiosks: Kiosks, kiosk_id: str) -> Kiosk:
     """Return a kiosk. Raises Refused when there is none of this id."""
     found = kiosks.find(kiosk_id)

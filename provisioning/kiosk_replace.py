@@ -13,12 +13,9 @@ from auth_server.store.database import Database
 from provisioning.act import Act, commit, refusals_recorded
 from provisioning.desk import Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.errors import Refused
-from provisioning.kiosk_lookup import check_unique, find_kiosk, kiosk_document
+from provisioning.kiosk_lookup import NAMES_MAX, check_unique, find_kiosk, kiosk_document
 from provisioning.params import KIOSK_ID, MAC, PUBLIC_KEY, encode_public_key
 from provisioning.user_lookup import changes_of, end_change
-
-_NAMES_MAX = 50
-"""How many names an audit row lists; their number is always whole."""
 
 
 @click.command("replace-key")
@@ -89,9 +86,9 @@ def _replace(site: Site, database: Database, found: Kiosk, after: Kiosk, act: Ac
         "old_public_key": encode_public_key(found.public_key),
         "old_mac": found.mac_address,
         "attempts_ended": attempts,
-        "changes_ended": ended[:_NAMES_MAX],
+        "changes_ended": ended[:NAMES_MAX],
         "people_moved": len(moved),
-        "moved": moved[:_NAMES_MAX],
+        "moved": moved[:NAMES_MAX],
     }
 
 

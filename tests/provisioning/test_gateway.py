@@ -73,6 +73,14 @@ def test_that_no_gateway_is_let_in_yet_is_told(command):
     assert "gateway.enabled = true" in command("gateway", "allow", "ann").stdout
 
 
+def test_a_new_kiosk_tells_who_was_bound_to_its_mac_before(with_ann):
+    """Through a gateway a person may claim the MAC of a machine that is a kiosk tomorrow."""
+    with_ann("user", "bind", "ann", "--mac", "02:00:5e:77:00:09")
+    added = with_ann("kiosk", "add", "lobby-9", "--public-key", KEY, "--mac", "02:00:5e:77:00:09")
+    assert "may log in there: ann" in added.stdout and "user unbind NAME lobby-9" in added.stdout
+    assert with_ann.audit_rows()[-1]["detail"]["bound_already"] == ["ann"]
+
+
 def test_each_change_of_the_list_is_a_row(command):
     command("gateway", "allow", "ann")
     command("gateway", "forbid", "ann")
