@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from auth_contract.wire import to_json
 from auth_server.gateway import answers
@@ -18,6 +19,9 @@ from auth_server.gateway.frames import (
 )
 from auth_server.gateway.metrics import REFUSED
 from auth_server.gateway.settings import LimitSettings
+
+_TOO_FAST_S: Final = 1.0
+"""Before whoever asked too often is told so; the next request is not read before that."""
 
 Answer = Callable[[bytes, str], Awaitable[bytes]]
 """Returns the reply's JSON to a frame of the client at an address."""
@@ -71,6 +75,8 @@ class Conversation:
 
     async def _reply(self, text: bytes) -> bytes:
         if not self.admittance.may_ask(self.peer):
+            # What is read already is answered without a wait, so a thousand such requests would hold all others up.
+            await asyncio.sleep(_TOO_FAST_S)
             return _refused(answers.TOO_FAST, "too_fast")
         try:
             async with self.admittance.place(self.peer):

@@ -54,6 +54,9 @@ def open_socket(listen: ListenSettings) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by connections: the kernel would keep megabytes for each client that does not read, or is not read.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * _BUFFER)
         opened.bind((str(listen.host), listen.port))
         opened.listen(_BACKLOG)
     except OSError as error:

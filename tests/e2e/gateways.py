@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tomllib
+import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ DEVICE, OTHER_DEVICE = "02:00:5e:20:00:01", "02:00:5e:20:00:02"
 """Of machines that are no kiosk's."""
 
 READY_WITHIN_S = 30.0
-LIMITS: dict[str, Any] = {"requests_per_address_s": 1000.0, "requests_burst": 10_000}
+LIMITS: dict[str, Any] = {"requests_per_address_s": 1000.0, "requests_burst": 10_000, "requests_per_address": 100}
 """As tests want them, which are one address."""
 
 CROWDS = {"": 110, "of another face": 8, "at kiosks too": 6, "not listed": 3}
@@ -102,6 +103,12 @@ class Gate:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
 
+    def metric(self, name: str) -> float:
+        """What its page for Prometheus says of one series; 0 where it says nothing."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.site.gateway_health_port}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
     def is_asking(self) -> bool:
         """Whether it has a connection to the server open."""
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
@@ -110,6 +117,16 @@ class Gate:
     def client(self, **options: Any) -> PlainClient:
         """A new connection."""
         return PlainClient(self.site.gateway_port, self.site.gateway_certificate, **options)
+
+    @contextmanager
+    def running(self, **sections: Any) -> Iterator[None]:
+        """Itself with other settings; afterwards it does not run."""
+        self.kill()
+        self.start(**sections)
+        try:
+            yield
+        finally:
+            self.kill()
 
     # Its site
 

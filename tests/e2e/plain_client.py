@@ -21,7 +21,10 @@ class Closed(Exception):
 
 
 class PlainClient:
-    """One connection to a gateway. `certificate` is the one that it must show, or it is not spoken to."""
+    """One connection to a gateway. `certificate` is the one that it must show, or it is not spoken to.
+
+    `identity` is shown to it, `source` the address to come from, `receives` the bytes that may be on their way here.
+    """
 
     def __init__(
         self,
@@ -31,7 +34,7 @@ class PlainClient:
         identity: tuple[Path, Path] | None = None,
         version: ssl.TLSVersion | None = None,
         source: str = "127.0.0.1",
-        timeout_s: float = REPLY_WITHIN_S,
+        receives: int | None = None,
     ) -> None:
         context = ssl.create_default_context(cafile=str(certificate))
         context.check_hostname = False  # the one certificate is named, so its names say nothing more
@@ -39,8 +42,13 @@ class PlainClient:
             context.load_cert_chain(*identity)
         if version is not None:
             context.minimum_version = context.maximum_version = version
-        plain = socket.create_connection(("127.0.0.1", port), timeout=timeout_s, source_address=(source, 0))
+        plain = socket.socket()
+        plain.settimeout(REPLY_WITHIN_S)
+        if receives is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
         try:
+            plain.bind((source, 0))
+            plain.connect(("127.0.0.1", port))
             self.socket = context.wrap_socket(plain)
         except BaseException:
             plain.close()
