@@ -60,9 +60,10 @@ tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout'
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: nightly
-nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions, mixed load, footage for every sequence
+nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions, the wire, mixed load, every sequence
 	@FOURAUTH_NIGHTLY=1 FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
-		tests/auth_server/pipeline/test_model.py tests/e2e/test_mixed_load.py tests/auth_server/face/test_every_sequence.py
+		tests/auth_server/pipeline/test_model.py tests/auth_server/gateway/test_fuzz.py tests/e2e/test_mixed_load.py \
+		tests/auth_server/face/test_every_sequence.py
 
 .PHONY: hardware-qemu
 hardware-qemu: $(READY) ## The kiosk's drivers on devices that a stock Debian kernel pretends, in QEMU

@@ -100,7 +100,10 @@ class NamedFaces:
 
 
 def _who(frame: bytes) -> str:
-    who = str(Image.open(io.BytesIO(frame)).info["comment"].decode())
+    try:
+        who = str(Image.open(io.BytesIO(frame)).info["comment"].decode())
+    except (OSError, SyntaxError, ValueError, KeyError):  # how PIL says that it is no picture, and one without a name
+        raise Malformed("frames.0", "a frame is a whole JPEG") from None
     if who == "queue full":
         raise Unavailable("the face queue is full", retry_after_s=2)
     if who == "cut short":
