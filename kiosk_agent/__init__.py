@@ -1,6 +1,7 @@
 """The kiosk agent: keypad, camera, screen and door of one kiosk, and its talk with the auth server.
 
-`login(settings)` runs one login and returns a result that is true or false:
+`login(settings)` runs one login and returns a result that is true or false; `terminal_client(settings)`
+shows a menu in the terminal until somebody has logged in or leaves:
 
     from kiosk_agent import login
 
@@ -8,6 +9,6 @@
         print(f"welcome, {result.username}")
 """
 
-from kiosk_agent.one_login import LoginResult, login
+from kiosk_agent.one_login import LoginResult, login, terminal_client
 
-__all__ = ["LoginResult", "login"]
+__all__ = ["LoginResult", "login", "terminal_client"]

@@ -11,22 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from kiosk_agent.errors import KioskAgentError, StartRefused
+from kiosk_agent.screen import BACKENDS
 from kiosk_agent.settings import KioskSettings, load_settings
 
 EX_CONFIG = 78
 """sysexits.h: something in the settings or on the machine must be mended before a start."""
 
+_AT_TERMINAL = "terminal"
+"""The kind of screen that, asked for by an option, makes a terminal client of the agent."""
+
 _EXAMPLE = """examples:
   4auth-kiosk --settings /etc/4auth/kiosk.toml               run the kiosk until SIGTERM
   4auth-kiosk --settings kiosk.toml --once                   one login; exit 0 when granted, 1 when not
+  4auth-kiosk --settings kiosk.toml --screen terminal        a menu in this terminal until a login is granted, or exit
   4auth-kiosk --settings kiosk.toml --check-config           exit 78 and say what is wrong, or 0
   4auth-kiosk identity --json --settings kiosk.toml          what `4auth-provision kiosk add` asks for
   4auth-kiosk hardware --check --settings kiosk.toml         try each part; exit 0 when all work, 1 when one does not
   4auth-kiosk door --off --settings kiosk.toml               the relay off, when no agent runs any more
 
 exit codes:
-  0   stopped by SIGTERM or SIGINT; with --once, the login was granted; else, what was asked for is done
-  1   with --once, the login was not granted; else, a part failed on the way, such as the keypad, or SIGHUP came
+  0   stopped by SIGTERM or SIGINT; with --once or --screen terminal, a login was granted; else, what was asked is done
+  1   with --once or --screen terminal, none was granted; else, a part failed, such as the keypad, or a terminal hung up
   2   the command line is not understood
   78  settings, device key, interface or a backend must be mended before a start; standard error says which
 """
@@ -38,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A namespace of its own keeps the default out of the parsers, of which the second would put it over the first's.
     arguments = _parser().parse_args(argv, argparse.Namespace(settings=_default_settings()))
     try:
-        settings = load_settings(arguments.settings)
+        settings = _read(arguments)
         if arguments.command == "identity":
             return _identity(settings, as_json=arguments.json)
         if arguments.command == "hardware":
@@ -50,13 +55,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if arguments.check_config:
             return _check(settings, arguments.settings)
-        return _run(settings, arguments.settings, once=arguments.once)
+        try:
+            return _run(settings, arguments)
+        finally:
+            _forget_what_nobody_reads()
     except StartRefused as error:
         print(f"4auth-kiosk: {error}", file=sys.stderr)
         return EX_CONFIG
     except KioskAgentError as error:
         print(f"4auth-kiosk: {error}", file=sys.stderr)
         return 1
+
+
+def _read(arguments: argparse.Namespace) -> KioskSettings:
+    from kiosk_agent.settings.chosen import at_terminal, with_screen
+
+    settings = load_settings(arguments.settings)
+    if arguments.screen is None:
+        return settings
+    return at_terminal(settings) if arguments.screen == _AT_TERMINAL else with_screen(settings, arguments.screen)
 
 
 def forbid_core_files() -> None:
@@ -82,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[named],
+    )
+    parser.add_argument(
+        "--screen",
+        choices=sorted(BACKENDS),
+        metavar="KIND",
+        help="%(choices)s: in place of the kind in the settings, with its defaults; "
+        "terminal is a menu, here, until a login is granted",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="run one login and exit 0 when it was granted, else 1")
@@ -179,24 +203,34 @@ def _hardware(settings: KioskSettings, arguments: argparse.Namespace) -> int:
     return 0 if report(settings, options, is_checked=arguments.check) else 1
 
 
-def _run(settings: KioskSettings, path: Path, *, once: bool) -> int:
+def _run(settings: KioskSettings, arguments: argparse.Namespace) -> int:
     from kiosk_agent import memory, service
+    from kiosk_agent.agent import Until
     from kiosk_agent.events import Ending
     from kiosk_agent.logs import configure_logging
 
-    configure_logging(settings.log_level)
+    is_at_terminal = arguments.screen == _AT_TERMINAL
+    configure_logging(settings.log_level, is_silent=is_at_terminal and sys.stderr.isatty())
+    until = Until.ENDED if arguments.once else Until.GRANTED if is_at_terminal else Until.STOPPED
     # Until there is an agent to stop: the default would end the process without putting the terminal back.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1 if once else 0))
-    # What hangs up may still show what stood there last, so the screen is wiped on this way out too.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0 if until is Until.STOPPED else 1))
     signal.signal(signal.SIGHUP, lambda _signal, _frame: sys.exit(1))
     memory.limit()
-    if not once:
-        service.serve(settings, path)
-        return 0
-    outcome = service.run_once(settings)
+    if until is Until.STOPPED:
+        return 0 if service.serve(settings, lambda: _read(arguments), arguments.settings) else 1
+    outcome = service.run_once(settings, until)
     if outcome is not None and sys.stdout.isatty():
         print(f"{outcome.ending.value}: {outcome.message}")  # a terminal was cleared when its screen was closed
     return 0 if outcome is not None and outcome.ending is Ending.GRANTED else 1
+
+
+def _forget_what_nobody_reads() -> None:
+    """Where the terminal is gone, Python would try once more to write to it, and end with 120."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ inbox, so that a person can cancel while the server thinks, and no driver can st
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from threading import Event as Flag
 from threading import Thread
@@ -17,7 +19,7 @@ from kiosk_agent import memory
 from kiosk_agent.bootstrap import Services
 from kiosk_agent.camera_watch import CameraWatch
 from kiosk_agent.deadlines import Deadlines
-from kiosk_agent.effects import Capture, Effect, OpenAttempt, OpenDoor, Submit
+from kiosk_agent.effects import Capture, Effect, Leave, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread, place
 from kiosk_agent.errors import DoorFault, KioskAgentError
 from kiosk_agent.events import (
@@ -55,6 +57,14 @@ _ONE_DOOR_S, _LAST_DOOR_S = 60.0, 5.0
 """For the door of one login, and for one that is being opened when the agent is told to end."""
 
 
+class Until(Enum):
+    """How long an agent runs: until it is stopped, one login has ended, or a person at its menu got in or left."""
+
+    STOPPED = auto()
+    ENDED = auto()
+    GRANTED = auto()
+
+
 Start = Callable[[Callable[[], None]], None]
 """Runs something, perhaps in another thread."""
 
@@ -81,20 +91,27 @@ class Agent:
         """Where the session stands."""
         return self._session
 
-    def run(self, *, once: bool = False) -> Outcome | None:
-        """Run until stopped, or until one session has its outcome, which is then returned.
+    def run(self, until: Until = Until.STOPPED) -> Outcome | None:
+        """Run until stopped, or for so long; return the outcome that this waited for, or None.
 
-        With `once`, raises KeypadFault where the keypad failed.
+        Raises KeypadFault where the keypad failed, unless it runs until it is stopped.
         """
+        self._session = replace(self._session, is_client=until is Until.GRANTED)
         self._services.keypad.follow(self._session.step)
-        if once:
+        if until is Until.ENDED:
             self.handle(Begun(Action.LOGIN))
-        while not self._is_stopping and not (once and self._outcome is not None) and not self._may_leave:
+        while not (self._is_stopping or self._may_leave or self._answers(until)):
             self.turn()
-        self._show()
+        if not self._is_stopping:  # else nobody looks any more, and a terminal may be gone
+            self._show()
         if self._fault is not None:
             raise self._fault
-        return self._outcome if once else None
+        return self._outcome if self._answers(until) else None
+
+    def _answers(self, until: Until) -> bool:
+        if self._outcome is None or until is Until.STOPPED:
+            return False
+        return until is Until.ENDED or self._outcome.ending is Ending.GRANTED
 
     def stop(self) -> None:
         """Let `run` return soon; safe from a signal handler and from any thread."""
@@ -158,6 +175,8 @@ class Agent:
             self._start_errand(lambda: self._inbox.put(self._run(errand)))
         elif isinstance(effect, OpenDoor):
             self._start_door(partial(self._let_in, effect.assertion, self._session.ticket))
+        elif isinstance(effect, Leave):
+            self.leave()
         else:
             self._outcome = effect.outcome
             self._services.health.metrics.sessions.labels(effect.outcome.ending.value).inc()
@@ -217,15 +236,18 @@ class Running:
         self._stopped = Flag()
         self.agent = Agent(services, self._inbox, self._errands.start, self._doors.start)
 
-    def run(self, *, once: bool = False) -> Outcome | None:
-        """Start the threads, run the agent, and end both; see `Agent.run`."""
-        settings = self._services.settings
-        health = None if once or settings.health is None else HealthServer(settings.health, self._services.health)
+    def run(self, until: Until = Until.STOPPED) -> Outcome | None:
+        """Start the threads, run the agent, and end both; see `Agent.run`.
+
+        Only an agent that runs until it is stopped opens the local port; one login sends no heartbeats.
+        """
+        settings, is_service = self._services.settings, until is Until.STOPPED
+        health = HealthServer(settings.health, self._services.health) if is_service and settings.health else None
         self._services.screen.connect(self._inbox.put, self._services.camera.latest)
         keys = KeyReader(self._services.keypad, self._services.health, self._inbox.put)
-        give_up = self.agent.fail if once else None
+        give_up = None if is_service else self.agent.fail
         threads = [Thread(target=keys.run, args=(self._stopped, give_up), name="keypad", daemon=True)]
-        if not once:
+        if until is not Until.ENDED:
             beat = (keys.pass_on, self._stopped, settings.server.heartbeat_s)
             threads.append(Thread(target=self._services.heartbeat.run, args=beat, name="heartbeat", daemon=True))
             feed = (self._is_alive, self._stopped)
@@ -235,12 +257,12 @@ class Running:
         if health is not None:
             health.start()
         try:
-            return self.agent.run(once=once)
+            return self.agent.run(until)
         finally:
             self._stopped.set()
             self._errands.close(settings.server.read_timeout_s)
-            self._doors.close(_ONE_DOOR_S if once else _LAST_DOOR_S)
-            if once:
+            self._doors.close(_LAST_DOOR_S if is_service else _ONE_DOOR_S)
+            if not is_service:
                 self._services.door.settle()
             threads[0].join(2 * KEY_WAIT_S)
             if health is not None:

@@ -60,4 +60,9 @@ class Report:
     outcome: Outcome
 
 
-Effect = OpenAttempt | Capture | Submit | OpenDoor | Report
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The person at a terminal client wants to go: it is to end."""
+
+
+Effect = OpenAttempt | Capture | Submit | OpenDoor | Report | Leave

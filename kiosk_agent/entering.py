@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from auth_contract.actions import Action
-from kiosk_agent.effects import OpenAttempt
+from kiosk_agent.effects import Leave, OpenAttempt
 from kiosk_agent.events import Begun, Event, ModeShown, Step, Typed
-from kiosk_agent.flows import FIELDS, FLOWS, LENGTHS, MENUS, PICTURES, Option, read_entry
+from kiosk_agent.flows import FIELDS, FLOWS, LENGTHS, PICTURES, Option, read_entry
 from kiosk_agent.phrases import Language, Phrase
-from kiosk_agent.standing import Next, Session, anew, sentence
+from kiosk_agent.standing import Next, Session, anew, rest, sentence
 
 _DIGITS: Final = "0123456789"
 
@@ -30,7 +30,9 @@ def begin_asked(session: Session, event: Begun) -> Next:
 
 
 def begin_typing(session: Session, event: Typed) -> Next:
-    """A letter at rest begins a login, and is the first of the name."""
+    """A letter at rest begins a login, and is the first of the name; at a terminal client a digit chooses."""
+    if session.is_at_home:
+        return choose(session, event)
     return type_key(begin(session, Action.LOGIN), event)
 
 
@@ -39,8 +41,10 @@ def begin_again(session: Session, _event: Event) -> Next:
     return begin(session, session.outcome.action if session.outcome else Action.LOGIN), ()
 
 
-def open_menu(session: Session, _event: Event) -> Next:
-    """Enter at rest."""
+def open_menu(session: Session, event: Event) -> Next:
+    """Enter at rest; at a terminal client the menu is there already."""
+    if session.is_at_home:
+        return choose_first(session, event)
     return anew(session, Step.MENU), ()
 
 
@@ -49,9 +53,14 @@ def open_languages(session: Session, _event: Event) -> Next:
     return anew(session, Step.LANGUAGE), ()
 
 
+def leave(session: Session, _event: Event) -> Next:
+    """Esc at rest or out of service: a person leaves a terminal client, and nobody a kiosk."""
+    return session, (Leave(),) if session.is_client else ()
+
+
 def choose(session: Session, event: Typed) -> Next:
     """A digit in a menu."""
-    options = MENUS[session.step]
+    options = session.options
     place = "123456789".find(event.character)
     if not 0 <= place < len(options):
         return replace(session, problem=Phrase("Press 1 to {last}", last=len(options))), ()
@@ -60,21 +69,32 @@ def choose(session: Session, event: Typed) -> Next:
 
 def choose_first(session: Session, _event: Event) -> Next:
     """Enter in a menu: its first option."""
-    return _open(session, MENUS[session.step][0])
+    return _open(session, session.options[0])
 
 
 def choose_last(session: Session, _event: Event) -> Next:
     """Esc in a menu: the way back."""
-    return _open(session, MENUS[session.step][-1])
+    return _open(session, session.options[-1])
 
 
 def _open(session: Session, option: Option) -> Next:
     if isinstance(option, Action):
         return begin(session, option), ()
+    if session.is_client:
+        return _open_at_client(session, option)
     if isinstance(option, Language):
         return replace(anew(session, Step.MENU), language=option), ()
     after = anew(session, option)
     return (replace(after, language=None) if option is Step.ATTRACT else after), ()
+
+
+def _open_at_client(session: Session, option: Step | Language) -> Next:
+    """Its menu is where it rests: each way back leads there, and the one from there is the way out."""
+    if option is Step.RECOVERY:
+        return anew(session, option), ()
+    if isinstance(option, Language):
+        return replace(rest(session), language=option), ()
+    return (session, (Leave(),)) if session.is_at_home else (rest(session), ())
 
 
 # --- entries

@@ -1,12 +1,20 @@
-"""`kiosk_agent.login()`: one login for another Python program."""
+"""`kiosk_agent.login()` and `terminal_client()`: a login for another Python program."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from kiosk_agent.agent import NO_OUTCOME, Running
+from kiosk_agent.agent import NO_OUTCOME, Running, Until
 from kiosk_agent.bootstrap import build
 from kiosk_agent.events import Ending, Outcome
+from kiosk_agent.logs import kept_off_a_page
 from kiosk_agent.settings import KioskSettings, load_settings
+from kiosk_agent.settings.chosen import at_terminal
+from kiosk_agent.signals import put_back_first
+
+LEFT: Final = Outcome(Ending.CANCELLED, "The person left without a login.")
+"""What `terminal_client()` returns of whoever chose to exit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +41,32 @@ def login(settings: KioskSettings | Path | str) -> LoginResult:
     Takes settings, or the path of their TOML file. Raises StartRefused when they or this machine
     are not fit, and KeypadFault when the keypad fails; anything else is a result that is false.
     """
-    if not isinstance(settings, KioskSettings):
-        settings = load_settings(Path(settings))
-    services = build(settings)
-    try:
-        outcome = Running(services).run(once=True)
-    finally:
-        services.close()
-    return result_of(outcome or NO_OUTCOME)
+    return _run(_read(settings), Until.ENDED, NO_OUTCOME)
+
+
+def terminal_client(settings: KioskSettings | Path | str) -> LoginResult:
+    """Show the menu in this program's terminal until a person has logged in, or leaves.
+
+    It is what `4auth-kiosk --screen terminal` runs: log in, register, recover, exit, with the
+    terminal as screen and keypad whatever the settings say. The result is true as soon as a
+    login is granted, and false when the person leaves without one. Takes and raises what `login` does.
+    """
+    with kept_off_a_page():
+        return _run(at_terminal(_read(settings)), Until.GRANTED, LEFT)
+
+
+def _read(settings: KioskSettings | Path | str) -> KioskSettings:
+    return settings if isinstance(settings, KioskSettings) else load_settings(Path(settings))
+
+
+def _run(settings: KioskSettings, until: Until, without: Outcome) -> LoginResult:
+    with ExitStack() as opened:
+        services = build(settings)
+        running = Running(services)
+        opened.enter_context(put_back_first(running.agent.stop))
+        opened.callback(services.close)
+        outcome = running.run(until)
+    return result_of(outcome or without)
 
 
 def result_of(outcome: Outcome) -> LoginResult:

@@ -5,61 +5,73 @@ process. What cannot be read or opened leaves the settings in force that were, a
 """
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from kiosk_agent import memory
-from kiosk_agent.agent import Running
+from kiosk_agent.agent import Running, Until
 from kiosk_agent.bootstrap import Services, build
 from kiosk_agent.errors import StartRefused
 from kiosk_agent.events import Outcome
 from kiosk_agent.logs import configure_logging
-from kiosk_agent.settings import KioskSettings, load_settings
+from kiosk_agent.settings import KioskSettings
 from kiosk_agent.systemd import Notifier
 
+_ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 
-def run_once(settings: KioskSettings) -> Outcome | None:
-    """Run one login, and return how it ended; raises StartRefused and KeypadFault."""
+
+def run_once(settings: KioskSettings, until: Until) -> Outcome | None:
+    """Run one login, or a menu until one is granted, and return how it ended; None where a signal or a person ended it.
+
+    Raises StartRefused and KeypadFault.
+    """
     services = build(settings)
     try:
         running = Running(services)
-        _on_end(running, [])
-        return running.run(once=True)
+        _on(running.agent.stop, *_ENDS, signal.SIGHUP)
+        return running.run(until)
     finally:
         services.close()
 
 
-def serve(settings: KioskSettings, path: Path) -> None:
-    """Run until SIGTERM or SIGINT; on SIGHUP go on with the settings that are then in the file.
+def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path) -> bool:
+    """Run until SIGTERM or SIGINT; on SIGHUP go on with the settings that `read` then finds in the file.
 
+    Where a terminal is in use, SIGHUP ends the agent, and then the answer is False: the terminal has hung up.
     Raises StartRefused where the parts cannot be opened at the start.
     """
     notifier = Notifier()
     services = build(settings)
     ended: list[int] = []
+    hung_up: list[int] = []
     while True:
         memory.trim()  # loading the models took twice what they need
         try:
             running = Running(services, notifier)
-            _on_end(running, ended)
-            hung_up = _on_hang_up(running, settings)
+            hung_up.clear()
+            _on(running.agent.stop, *_ENDS, heard=ended)
+            _on(running.agent.stop if _has_terminal(settings) else running.agent.leave, signal.SIGHUP, heard=hung_up)
             if not ended:  # it may have been asked for while the parts were made anew
                 notifier.ready()
                 running.run()
         finally:
             services.close()
-        if ended or not hung_up:
+        if ended or not hung_up or _has_terminal(settings):
             notifier.stopping()
-            return
+            return bool(ended)
         notifier.reloading()
-        services, settings = _opened_anew(settings, path)
+        services, settings = _opened_anew(settings, read, path)
 
 
-def _opened_anew(before: KioskSettings, path: Path) -> tuple[Services, KioskSettings]:
+def _opened_anew(
+    before: KioskSettings, read: Callable[[], KioskSettings], path: Path
+) -> tuple[Services, KioskSettings]:
     """The parts by what the file says now, or by the settings before where that cannot be."""
     try:
-        after = load_settings(path)
+        after = read()
         services = build(after)
     except StartRefused as error:
         _log().error("settings_refused", error=str(error))
@@ -71,29 +83,20 @@ def _opened_anew(before: KioskSettings, path: Path) -> tuple[Services, KioskSett
     return services, after
 
 
-def _on_end(running: Running, heard: list[int]) -> None:
-    """Let SIGTERM and SIGINT stop it, and note the signal's number."""
-
-    def stop(number: int, _frame: object) -> None:
-        heard.append(number)
-        running.agent.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+def _has_terminal(settings: KioskSettings) -> bool:
+    return "terminal" in {settings.keypad.kind, settings.screen.kind}
 
 
-def _on_hang_up(running: Running, settings: KioskSettings) -> list[int]:
-    """Let SIGHUP ask for the settings anew, unless a terminal is in use: that has hung up, and the agent ends."""
-    heard: list[int] = []
-    if "terminal" in {settings.keypad.kind, settings.screen.kind}:
-        return heard
+def _on(do: Callable[[], None], *numbers: int, heard: list[int] | None = None) -> None:
+    """Let these signals do this, and note their numbers; the loop then ends by itself, with its page drawn whole."""
 
-    def leave(number: int, _frame: object) -> None:
-        heard.append(number)
-        running.agent.leave()
+    def hear(number: int, _frame: object) -> None:
+        if heard is not None:
+            heard.append(number)
+        do()
 
-    signal.signal(signal.SIGHUP, leave)
-    return heard
+    for number in numbers:
+        signal.signal(number, hear)
 
 
 def _log() -> structlog.stdlib.BoundLogger:

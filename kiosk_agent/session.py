@@ -143,6 +143,7 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
         e.Begun: entering.begin_asked,  # -> NAME
         e.Entered: entering.open_menu,  # -> MENU
         e.Cleared: entering.open_languages,  # -> LANGUAGE
+        e.Cancelled: entering.leave,
         e.ModeShown: entering.show_mode,
         e.ServiceDown: _go_down,  # -> OUT_OF_SERVICE
     },
@@ -200,6 +201,7 @@ _RULES: Final[dict[Step, dict[type, Rule]]] = {
     Step.OUT_OF_SERVICE: {
         e.ServiceUp: _go_up,  # -> ATTRACT
         e.ServiceDown: _go_down,  # stays, with the newer message
+        e.Cancelled: entering.leave,
     },
 }
 

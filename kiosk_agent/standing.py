@@ -9,7 +9,7 @@ from auth_contract.actions import Action, CaptureHint
 from auth_contract.messages import AttemptReply
 from kiosk_agent.effects import Effect, Report
 from kiosk_agent.events import Entries, NewSecret, Outcome, Step
-from kiosk_agent.flows import FIELDS
+from kiosk_agent.flows import FIELDS, MENUS, Option
 from kiosk_agent.phrases import Language
 
 
@@ -23,6 +23,7 @@ class Session:
     picture, `is_good` that nothing is, `seconds_left` what is left for its movement. `problem` says
     what was wrong with the last entry, never repeating a secret. `language` is None until somebody
     chose one, `mode` what a number pad types, `is_revealed` whether the last character is shown.
+    `is_client` is the terminal client's: its rest is the menu, which a person leaves for good.
     """
 
     step: Step = Step.ATTRACT
@@ -45,6 +46,17 @@ class Session:
     language: Language | None = None
     mode: str = ""
     is_revealed: bool = False
+    is_client: bool = False
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What the digits 1, 2, ... open where the session stands; nothing where there is no menu."""
+        return MENUS.get(Step.MENU if self.is_at_home else self.step, ())
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether it is at rest at the menu of a terminal client."""
+        return self.is_client and self.step is Step.ATTRACT
 
     @property
     def entry(self) -> str:
@@ -67,8 +79,12 @@ Next = tuple[Session, tuple[Effect, ...]]
 
 
 def rest(session: Session) -> Session:
-    """Return the session at rest, under the next ticket: the next person may speak another language."""
-    return Session(ticket=session.ticket + 1, mode=session.mode)
+    """Return the session at rest, under the next ticket: the next person may speak another language.
+
+    At a terminal client it is the same person until they leave.
+    """
+    language = session.language if session.is_client else None
+    return Session(ticket=session.ticket + 1, mode=session.mode, language=language, is_client=session.is_client)
 
 
 def anew(session: Session, step: Step, action: Action = Action.LOGIN) -> Session:

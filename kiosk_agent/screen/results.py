@@ -22,7 +22,7 @@ def outcome_view(session: Session, outcome: Outcome, frame: Frame) -> View:
     if session.step is Step.WAITING and outcome.waits is not None:
         return _waiting_view(outcome, outcome.waits, frame)
     if session.step is Step.OUT_OF_SERVICE:
-        return _out_of_service(outcome, frame)
+        return _out_of_service(session, outcome, frame)
     if session.step is Step.CAPTURE_AGAIN:
         return _once_more(session, outcome, frame)
     return _refused(session, outcome, frame)
@@ -51,10 +51,11 @@ def _waiting_view(outcome: Outcome, waits: Waits, frame: Frame) -> View:
     return View(frame.say("Not in force yet"), lines, "busy", keys=keys, subject=subject)
 
 
-def _out_of_service(outcome: Outcome, frame: Frame) -> View:
+def _out_of_service(session: Session, outcome: Outcome, frame: Frame) -> View:
     said = words.CAUSES[outcome.cause] if outcome.cause is not None else outcome.message
     lines = (frame.hear(said), frame.say("This kiosk comes back by itself."))
-    return View(frame.say("Out of service"), lines, "bad", contact=neutral(frame.contact))
+    keys = frame.keys(words.EXIT_KEYS) if session.is_client else ()
+    return View(frame.say("Out of service"), lines, "bad", keys=keys, contact=neutral(frame.contact))
 
 
 def _once_more(session: Session, outcome: Outcome, frame: Frame) -> View:

@@ -3,7 +3,8 @@
 Only fixed escape sequences of this file ever reach the terminal; `view.neutral` has taken them out
 of everything else. A page that shows a new secret is wiped, with what a terminal keeps of earlier
 lines, when its step ends, when the screen is closed, and when the process ends without closing it;
-in a pipe or a file it is never written at all.
+in a pipe or a file it is never written at all. The picture of it, where the settings ask for one, goes
+with the page.
 """
 
 import atexit
@@ -20,7 +21,9 @@ from kiosk_agent.languages import Speakers
 from kiosk_agent.phrases import Phrase
 from kiosk_agent.screen.columns import width_of, wrap
 from kiosk_agent.screen.frame import View
+from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.screen.qr import INK, qr_lines, smallest
+from kiosk_agent.screen.qr_picture import QrPicture
 from kiosk_agent.settings import TerminalScreen
 
 _WIDTH: Final = 64
@@ -53,8 +56,9 @@ class TerminalBackend:
         self._last = ""
         self._page: object = None
         self._code: tuple[object, tuple[str, ...] | None] | None = None
+        self._picture = QrPicture() if settings.qr_picture and self._is_terminal else None
         if self._is_terminal:
-            atexit.register(self._close_at_exit)
+            atexit.register(self.close)
 
     def show(self, view: View) -> None:
         """Paint the view where it differs from what stands there."""
@@ -62,7 +66,8 @@ class TerminalBackend:
             return self._say(_line(view))
         columns, rows = self._size()
         code = self._code_of(view, columns, rows)
-        text = _page(view, (columns, rows)) if code is None else _page_beside(view, code, columns)
+        picture = self._lay_picture(view)
+        text = _page(view, (columns, rows), picture) if code is None else _page_beside(view, code, columns, picture)
         page = (view.title, view.subject, bool(view.uri), bool(view.secret), columns, rows)
         # Within a page only what differs is painted: a QR code that blinks each second is hard to scan.
         self._say(text, _CLEAR + text if page != self._page else _over(text))
@@ -74,13 +79,12 @@ class TerminalBackend:
     def close(self) -> None:
         """Clear a terminal."""
         self._last, self._code, self._page = "", None, None
+        if self._picture is not None:
+            self._picture.remove()
         if self._is_terminal:
-            atexit.unregister(self._close_at_exit)
-            self._write(_CLEAR)
-
-    def _close_at_exit(self) -> None:
-        with suppress(OSError, ValueError):  # a terminal that is gone shows nothing any more
-            self.close()
+            atexit.unregister(self.close)
+            with suppress(OSError, ValueError):  # a terminal that is gone shows nothing any more
+                self._write(_CLEAR)
 
     def _say(self, text: str, written: str | None = None) -> None:
         if text != self._last:
@@ -96,6 +100,16 @@ class TerminalBackend:
         if self._code is None or self._code[0] != key:
             self._code = (key, qr_lines(view.uri, columns - 2 - _BESIDE_MIN, rows))
         return self._code[1]
+
+    def _lay_picture(self, view: View) -> str:
+        """What is said of the code's picture, which lies there as long as the view has a code; mostly nothing."""
+        if self._picture is None:
+            return ""
+        if not view.uri:
+            self._picture.remove()
+            return ""
+        path = self._picture.lay(view.uri)
+        return _said(view, Phrase(_AS_PICTURE, path=neutral(path))) if path else ""
 
     def _can_draw(self) -> bool:
         try:
@@ -120,14 +134,14 @@ class TerminalBackend:
         self._stream.flush()
 
 
-def _page(view: View, size: tuple[int, int]) -> str:
+def _page(view: View, size: tuple[int, int], picture: str) -> str:
     width = min(_WIDTH, size[0])
     rule = "-" * width
     head = f"4Auth   {view.subject}" if view.subject else "4Auth"
     left = _left(view)
     gap = " " * (width - width_of(head) - width_of(left))
     rows = [f"{head}{gap}{left}", rule, "", _title(view, "  "), ""]
-    for line in (*view.lines, *_missing_code(view, size)):
+    for line in (*view.lines, *_missing_code(view, size), picture):
         rows += wrap(line, width, "  ", "  ")
     for line in _numbered(view):
         rows += wrap(line, width, "  ", "     ")
@@ -145,7 +159,7 @@ def _page(view: View, size: tuple[int, int]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _page_beside(view: View, code: tuple[str, ...], columns: int) -> str:
+def _page_beside(view: View, code: tuple[str, ...], columns: int, picture: str) -> str:
     """The QR code, and beside it what there is to say; its last line has no end, so that nothing scrolls."""
     # One column stays free: after the last one some terminals go to the next line, and some do not.
     width = columns - len(code[0]) - 3
@@ -157,6 +171,8 @@ def _page_beside(view: View, code: tuple[str, ...], columns: int) -> str:
         beside += wrap(f"! {view.problem}", width)
     if view.secret:
         beside += ["", *_spelt(view.secret)]
+    if picture:
+        beside += ["", *wrap(picture, width)]
     beside += ["", *_key_words(view)]
     if view.notice:
         beside += wrap(view.notice, width)
@@ -232,4 +248,5 @@ _TOO_SMALL: Final = (
     "The QR code needs {columns} columns and {rows} rows; this terminal has {width} and {height}, or cannot draw it. "
     "Make its window larger or its letters smaller, or press S for the secret in letters."
 )
+_AS_PICTURE: Final = "As a picture: {path}"
 _NO_TERMINAL: Final = "The QR code and its secret are shown on a terminal only, and this is none."

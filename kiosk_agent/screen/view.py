@@ -50,39 +50,42 @@ def view(session: Session, left_s: float | None = None, frame: Frame | None = No
 
 
 def _step_view(session: Session, frame: Frame) -> View:
-    said = words.STEPS_OF.get((session.step, session.action), words.STEPS[session.step])
-    options = MENUS.get(session.step, ())
+    step = Step.MENU if session.is_at_home else session.step
+    said = words.STEPS_OF.get((step, session.action), words.STEPS[step])
     return View(
         title=frame.say(said.title),
         lines=tuple(frame.say(line, name=neutral(session.entries.name)) for line in said.lines),
         tone="busy" if session.step in _BUSY else "plain",
         entry=_entry(session, frame),
         problem=frame.hear(session.problem),
-        keys=frame.keys(_keys(session.step, len(options), frame) or said.keys),
+        keys=frame.keys(_keys(session, frame) or said.keys),
         subject=frame.say(words.SUBJECTS.get(session.action, "")),
         aside=_aside(session, frame),
         uri=session.secret.uri if session.step is Step.QR and session.secret is not None else "",
         secret=_secret(session),
-        options=tuple(_option(option, frame) for option in options),
+        options=tuple(_option(option, session, frame) for option in session.options),
         mode=session.mode if session.step in FIELDS and session.step not in _CODES else "",
         code_left_s=_code_left_s(frame) if session.step in _CODES else None,
     )
 
 
-def _keys(step: Step, count: int, frame: Frame) -> words.Keys:
+def _keys(session: Session, frame: Frame) -> words.Keys:
     """The keys of a menu, and those at rest: whoever cannot read the screen finds their language by its own name."""
-    if step is Step.ATTRACT:
-        names = ", ".join(language.own_name for language in Language if language is not frame.speaker.language)
-        return ((Key.ENTER, words.MENU), (Key.CLEAR, Phrase(words.LANGUAGES, message=words.LANGUAGE, names=names)))
-    return _menu_keys(count) if count else ()
+    if session.step is not Step.ATTRACT:
+        return (*_menu_keys(session, words.BACK), *words.MORE_KEYS) if session.options else ()
+    names = ", ".join(language.own_name for language in Language if language is not frame.speaker.language)
+    languages = (Key.CLEAR, Phrase(words.LANGUAGES, message=words.LANGUAGE, names=names))
+    return (*(_menu_keys(session, words.EXIT) if session.is_at_home else ((Key.ENTER, words.MENU),)), languages)
 
 
-def _menu_keys(count: int) -> words.Keys:
-    choices = Phrase(words.CHOICES, first=1, last=count)
-    return ((choices, words.CHOOSE), (Key.ENTER, "1"), (Key.CANCEL, words.BACK), *words.MORE_KEYS)
+def _menu_keys(session: Session, way_out: str) -> words.Keys:
+    choices = Phrase(words.CHOICES, first=1, last=len(session.options))
+    return ((choices, words.CHOOSE), (Key.ENTER, "1"), (Key.CANCEL, way_out))
 
 
-def _option(option: Option, frame: Frame) -> str:
+def _option(option: Option, session: Session, frame: Frame) -> str:
+    if option is Step.ATTRACT and session.is_at_home:
+        return frame.say(words.LEAVE)
     return option.own_name if isinstance(option, Language) else frame.say(words.OPTIONS[option])
 
 

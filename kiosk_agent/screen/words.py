@@ -39,6 +39,10 @@ QR_KEYS: Final[Keys] = (
 CHOOSE: Final = "choose"
 CHOICES: Final = "{first} to {last}"
 BACK: Final = "back"
+EXIT: Final = "exit"
+EXIT_KEYS: Final[Keys] = ((Key.CANCEL, EXIT),)
+LEAVE: Final = "Exit"
+"""The last line of a terminal client's menu, which ends it."""
 TYPED: Final = "{typed} of {ticket} or {secret}"
 DISK: Final = "Please tell the staff: this kiosk's disk is full or cannot be written"
 DEVELOPMENT: Final = "Development mode: not for real doors"

@@ -34,6 +34,9 @@ class TerminalScreen(ScreenSection):
     """The terminal, or plain lines where standard output is none."""
 
     kind: Literal["terminal"]
+    qr_picture: bool = Field(
+        default=False, description="Lay the QR code of a new secret down as a picture too, while it is shown"
+    )
 
 
 AnyScreen = Annotated[TerminalScreen | PageScreen, Field(discriminator="kind")]

@@ -38,7 +38,8 @@ class Prompt:
 
 def prompt(before: View | None, now: View, say: Say, *, speaks_secret: bool = False) -> Prompt | None:
     """Return what to say when a view follows another; None where that goes on which is being said."""
-    if now.step is Step.ATTRACT:
+    is_menu = now.options and before is not None and before.step not in _RESULTS
+    if now.step is Step.ATTRACT and not is_menu:
         return _at_rest(before, now)
     if before is None or (now.step is Step.OUT_OF_SERVICE and before.step in _AT_REST):
         return None
@@ -58,7 +59,8 @@ def _at_rest(before: View | None, now: View) -> Prompt | None:
 
 def _page(before: View, now: View) -> list[str]:
     """A whole page; the first of a session begins with the welcome that stood there at rest."""
-    welcome = before.title if before.step is Step.ATTRACT and before.language is now.language else ""
+    is_greeted = before.step is Step.ATTRACT and before.language is now.language and not before.options
+    welcome = before.title if is_greeted else ""
     options = [f"{place}: {option}" for place, option in enumerate(now.options, 1)]
     return [welcome, now.subject, _spoken(now.title), *now.lines, *options, now.problem, now.contact]
 

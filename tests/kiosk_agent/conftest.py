@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import ssl
 import threading
@@ -444,3 +445,38 @@ def make_settings(members: dict[str, Any]) -> MakeSettings:
         return parse_settings(members | changes)
 
     return make
+
+
+# --- the command as a process
+
+
+LINES = (
+    {"step": "name", "text": "Alice"},
+    {"step": "password", "text": "Secret-Pass"},
+    {"step": "code", "text": "424242"},
+)
+"""What a person types to log in."""
+
+
+@pytest.fixture
+def write(tmp_path, members, server):
+    """Writes a settings file, with changes as TOML text put before and after."""
+    server.now = lambda: datetime.now(UTC)
+
+    def write_file(*, lines=LINES, before: str = "", after: str = "", **changes) -> str:
+        (tmp_path / "script").write_text("\n".join(map(json.dumps, lines)))
+        all_members = members | {"server": {"url": server.url, "pins": [server.pin]}} | changes
+        text = [f"{key} = {json.dumps(value)}" for key, value in all_members.items() if not isinstance(value, dict)]
+        for name, section in all_members.items():
+            if isinstance(section, dict):
+                text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+        path = tmp_path / "kiosk.toml"
+        path.write_text("\n".join([before, *text, after]))
+        return str(path)
+
+    return write_file
+
+
+@pytest.fixture
+def environment(project_folder) -> dict[str, str]:
+    return {"PYTHONPATH": str(project_folder), "PATH": os.environ["PATH"], "PYTHONWARNINGS": "error"}

@@ -15,7 +15,7 @@ import pytest
 
 from auth_contract.actions import Action, Movement
 from auth_contract.paths import SUBMISSION
-from kiosk_agent.agent import Agent
+from kiosk_agent.agent import Agent, Until
 from kiosk_agent.bootstrap import build
 from kiosk_agent.deadlines import QUIET_S
 from kiosk_agent.errors import DoorFault
@@ -120,7 +120,7 @@ class Kiosk:
             errand()
 
     def once(self):
-        outcome = self.agent.run(once=True)
+        outcome = self.agent.run(Until.ENDED)
         self.services.close()
         return outcome
 

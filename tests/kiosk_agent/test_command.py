@@ -14,7 +14,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,40 +21,11 @@ import requests
 
 from demo.seat import Seat
 from kiosk_agent.__main__ import main
-
-LINES = (
-    {"step": "name", "text": "Alice"},
-    {"step": "password", "text": "Secret-Pass"},
-    {"step": "code", "text": "424242"},
-)
-
-
-@pytest.fixture
-def write(tmp_path, members, server):
-    """Writes a settings file, with changes as TOML text put before and after."""
-    server.now = lambda: datetime.now(UTC)
-
-    def write_file(*, lines=LINES, before: str = "", after: str = "", **changes) -> str:
-        (tmp_path / "script").write_text("\n".join(map(json.dumps, lines)))
-        all_members = members | {"server": {"url": server.url, "pins": [server.pin]}} | changes
-        text = [f"{key} = {json.dumps(value)}" for key, value in all_members.items() if not isinstance(value, dict)]
-        for name, section in all_members.items():
-            if isinstance(section, dict):
-                text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
-        path = tmp_path / "kiosk.toml"
-        path.write_text("\n".join([before, *text, after]))
-        return str(path)
-
-    return write_file
+from tests.kiosk_agent.conftest import LINES
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "kiosk_agent", *arguments]
-
-
-@pytest.fixture
-def environment(project_folder) -> dict[str, str]:
-    return {"PYTHONPATH": str(project_folder), "PATH": os.environ["PATH"], "PYTHONWARNINGS": "error"}
 
 
 def test_check_config_says_good_or_what_is_wrong(write, capsys) -> None:

@@ -63,6 +63,7 @@ def steps():
     entries = Entries(name="zo\u00eb", permission="AB")
     for step, action in product(words.STEPS, Action):
         yield Session(step, 1, action, entries=entries)
+    yield Session(is_client=True)
     for step in MENUS:
         yield Session(step, 1, problem=Phrase("Press 1 to {last}", last=5))
     secret = NewSecret("c" * 22, "otpauth://totp/4Auth:ann?secret=ABCDEFGH", 600.0)
@@ -91,6 +92,8 @@ def results():
         yield Session(step, 1, outcome=outcome)
     for wait in (None, 0, 1, 2, 3, 11, 100, 3600):
         yield Session(Step.LOCKED, 1, outcome=Outcome(Ending.LOCKED, "That did not work.", retry_after_s=wait))
+    down = Outcome(Ending.UNAVAILABLE, BROKEN, cause=Cause.SERVER)
+    yield Session(Step.OUT_OF_SERVICE, 1, outcome=down, is_client=True)
     for cause in Cause:
         yield Session(Step.OUT_OF_SERVICE, 1, outcome=Outcome(Ending.UNAVAILABLE, BROKEN, cause=cause))
     for message in (UNREACHABLE, UNTRUSTED, *(Phrase("{message}.", message=hint) for hint in HINTS.values())):

@@ -11,7 +11,7 @@ from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.limits import CONFIRM_TRIES
 from auth_contract.messages import GATEWAY_MEMBERS, SUBMISSIONS, AttemptReply, FrameMark
 from kiosk_agent import events as e
-from kiosk_agent.effects import Capture, OpenAttempt, OpenDoor, Report, Submit
+from kiosk_agent.effects import Capture, Leave, OpenAttempt, OpenDoor, Report, Submit
 from kiosk_agent.entering import EXTENSIONS_MAX
 from kiosk_agent.events import Ending, Entries, Event, Outcome, Step
 from kiosk_agent.flows import FIELDS, FLOWS, MENUS
@@ -108,6 +108,7 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         (e.Begun(Action.LOGIN), Step.NAME),
         (e.Entered(), Step.MENU),
         (e.Cleared(), Step.LANGUAGE),
+        (e.Cancelled(), None),
         MODE,
         (DOWN, Step.OUT_OF_SERVICE),
     ],
@@ -196,7 +197,11 @@ MACHINE: dict[Step, list[tuple[Event, Step | None]]] = {
         (e.Cancelled(), Step.ATTRACT),
         (e.TimedOut(), Step.ATTRACT),
     ],
-    Step.OUT_OF_SERVICE: [(e.ServiceUp(), Step.ATTRACT), (e.ServiceDown(Ending.UNAVAILABLE, "Still down."), None)],
+    Step.OUT_OF_SERVICE: [
+        (e.ServiceUp(), Step.ATTRACT),
+        (e.ServiceDown(Ending.UNAVAILABLE, "Still down."), None),
+        (e.Cancelled(), None),
+    ],
 }
 TRANSITIONS = [(step, event, to or step) for step, pairs in MACHINE.items() for event, to in pairs]
 
@@ -213,7 +218,7 @@ def test_the_table_above_is_the_whole_machine() -> None:
 
 
 def test_cancel_is_possible_wherever_a_person_waits_or_types() -> None:
-    assert {step for step, event in TABLE if event is e.Cancelled} == set(Step) - {Step.ATTRACT, Step.OUT_OF_SERVICE}
+    assert {step for step, event in TABLE if event is e.Cancelled} == set(Step)
 
 
 def test_every_step_but_rest_and_out_of_service_ends_by_itself() -> None:
@@ -684,6 +689,7 @@ STARTS = [
     *AT.values(),
     CHECKING_CHANGE,
     CONFIRMING,
+    *(replace(session, is_client=True) for session in AT.values()),
     *(replace(AT[Step.CHECKING], action=action, entries=FULL) for action in ENTERED),
 ]
 RESULTS = {Step.GRANTED, Step.DONE, Step.WAITING, Step.DENIED, Step.LOCKED, Step.TIMED_OUT, Step.OUT_OF_SERVICE}
@@ -698,9 +704,11 @@ def test_no_sequence_of_events_keeps_a_secret_or_gets_stuck(start: Session, even
         session, effects = advance(session, event)
         if session.step in {Step.ATTRACT, *MENUS}:
             bare = Session(session.step, session.ticket, problem=session.problem, mode=session.mode)
-            in_menu = {} if session.step is Step.ATTRACT else {"language": session.language}
-            bare = replace(bare, extensions=session.extensions, **in_menu)
+            is_there = session.step is not Step.ATTRACT or session.is_client
+            in_menu = {"language": session.language} if is_there else {}
+            bare = replace(bare, extensions=session.extensions, is_client=start.is_client, **in_menu)
             assert session == bare, "at rest and in a menu nothing is left of anyone, but a language in a menu"
+        assert not any(isinstance(effect, Leave) for effect in effects) or start.is_client, "nobody ends a kiosk"
         if session.step in RESULTS:
             assert not session.has_secret
             assert session.outcome is not None and session.outcome.assertion is None
@@ -716,6 +724,8 @@ def test_no_sequence_of_events_keeps_a_secret_or_gets_stuck(start: Session, even
         session, _ = advance(session, e.TimedOut())
     session, _ = advance(session, e.ServiceUp())
     bare = Session(ticket=session.ticket, mode=session.mode)
+    if start.is_client:  # whoever chose a language, or a line that there is not, is still there
+        bare = replace(bare, is_client=True, language=session.language, problem=session.problem)
     assert session == bare, "time alone, and a server that comes back, lead to rest"
 
 
