@@ -310,6 +310,7 @@ def test_a_signal_wipes_the_code_from_the_terminal(name, code, at_terminal) -> N
     assert seat.seen.has_code
     seat.process.send_signal(getattr(signal, name))
     assert (seat.leave(), seat.seen.has_code) == (code, False)
+    assert "".join(seat.seen.lines) == "", "and nothing half drawn"
 
 
 def test_a_scripted_session_in_a_pipe_never_prints_the_secret(write, environment, server) -> None:

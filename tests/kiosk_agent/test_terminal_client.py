@@ -410,6 +410,19 @@ def test_a_terminal_that_is_gone_ends_it_and_leaves_nothing(sit, tmp_path) -> No
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("options", [("--screen", "terminal"), ()])
+def test_a_line_that_hangs_up_ends_client_and_kiosk(options, sit, tmp_path) -> None:
+    """Where the terminal is the process's own, the kernel says so by SIGHUP while nothing can be written any more."""
+    own = ["setsid", "--ctty", sys.executable, "-m", "kiosk_agent", *options, "--settings"]
+    seat = sit(program=own, screen={"kind": "terminal"}, keypad={"kind": "terminal"})
+    seat.type("" if options else "\r", at="6  Exit" if options else "Welcome")
+    seat.type("1", at="What would you like to do?")
+    seat.look_for("Your name")
+    os.close(seat._descriptor)
+    assert seat.process.wait(30) == 1
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def test_an_agent_whose_settings_name_a_terminal_has_no_way_out_and_writes_nothing(sit) -> None:
     seat = sit(options=(), screen={"kind": "terminal"}, keypad={"kind": "terminal"})
     seat.type("\x1b\r", at="Welcome")
