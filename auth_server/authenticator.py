@@ -81,6 +81,7 @@ class Authenticator:
             kiosk_id=submission.kiosk.kiosk_id,
             is_own_kiosk=enrolment is not None and submission.kiosk.mac_address in enrolment.mac_addresses,
             is_anywhere=policy.counting is Counting.ANYWHERE,
+            is_through_gateway=policy.counting is Counting.GATEWAYS,
             now=now,
         )
         if isinstance(outcome, LockedUntil):

@@ -15,7 +15,15 @@ from auth_server.accounts import Account
 from auth_server.lockout import ACCOUNT_DISABLED_FROM, FREE_FAILURES, LONGEST_WAIT_S
 from auth_server.lockout_report import failures_of
 from auth_server.store.database import Database
-from auth_server.store.models import ANYWHERE_IN_A_ROW, CHANGES, LOCKOUTS, USER_DEVICES, USER_KEYS, USERS
+from auth_server.store.models import (
+    ANYWHERE_IN_A_ROW,
+    CHANGES,
+    LOCKOUTS,
+    THROUGH_GATEWAYS_IN_A_ROW,
+    USER_DEVICES,
+    USER_KEYS,
+    USERS,
+)
 
 PAGE: Final = 1000
 
@@ -32,7 +40,8 @@ _MAY_WAIT = USERS.c.username.in_(
         or_(
             # Times ahead of now are in it: where a clock was set back, waiting begins again.
             (LOCKOUTS.c.failures >= FREE_FAILURES) & (LOCKOUTS.c.last_failure_at > bindparam("since")),
-            (LOCKOUTS.c.kiosk_id == ANYWHERE_IN_A_ROW) & (LOCKOUTS.c.failures >= ACCOUNT_DISABLED_FROM),
+            LOCKOUTS.c.kiosk_id.in_((ANYWHERE_IN_A_ROW, THROUGH_GATEWAYS_IN_A_ROW))
+            & (LOCKOUTS.c.failures >= ACCOUNT_DISABLED_FROM),
         ),
     )
 )

@@ -143,7 +143,7 @@ class Effects(Enforcement):
                 session,
                 submission.claims.username,
                 submission.kiosk.kiosk_id,
-                is_anywhere=order.policy.counting is Counting.ANYWHERE,
+                is_through_gateway=order.policy.counting is Counting.GATEWAYS,
             )
         return {
             Effect.LET_IN: self._let_in,

@@ -40,8 +40,8 @@ class Counter:
 class Ruling:
     """What the counters say. `locked_until` is the first moment at which a try is let in again.
 
-    `is_closed` shuts what can be tried at any kiosk until an administrator acts, or for a year; logging in
-    stays open.
+    `is_closed` shuts what can be tried at any kiosk, or the gateways, until an administrator acts, or for a year;
+    logging in at a kiosk stays open.
     """
 
     locked_until: datetime | None
@@ -68,7 +68,8 @@ class Counters:
     """A name's failures as far as they matter to one try.
 
     `overall` and `in_a_row` are those at the person's own kiosks: empty where this is none of them.
-    `anywhere` and `anywhere_in_a_row` are those of actions that need no own kiosk: empty for others.
+    `anywhere` and `anywhere_in_a_row` are those of actions that need no own kiosk, or of all gateways: empty for
+    others.
     """
 
     pair: Counter = Counter()

@@ -9,7 +9,15 @@ from sqlalchemy import bindparam, select
 from auth_server.lockout import Counter, Counters, decide
 from auth_server.lockouts import CLOCK_STEP_S, is_over
 from auth_server.store.database import Database
-from auth_server.store.models import ANYWHERE, ANYWHERE_IN_A_ROW, IN_A_ROW, LOCKOUTS, OVER_ALL
+from auth_server.store.models import (
+    ANYWHERE,
+    ANYWHERE_IN_A_ROW,
+    IN_A_ROW,
+    LOCKOUTS,
+    OVER_ALL,
+    THROUGH_GATEWAYS,
+    THROUGH_GATEWAYS_IN_A_ROW,
+)
 
 _OF_NAMES = (
     select(LOCKOUTS.c.username, LOCKOUTS.c.kiosk_id, LOCKOUTS.c.failures, LOCKOUTS.c.last_failure_at)
@@ -70,8 +78,8 @@ def _counters(place: str, counter: Counter) -> Counters:
         return Counters(overall=counter)
     if place == IN_A_ROW:
         return Counters(in_a_row=counter.failures)
-    if place == ANYWHERE:
+    if place in {ANYWHERE, THROUGH_GATEWAYS}:
         return Counters(anywhere=counter)
-    if place == ANYWHERE_IN_A_ROW:
+    if place in {ANYWHERE_IN_A_ROW, THROUGH_GATEWAYS_IN_A_ROW}:
         return Counters(anywhere_in_a_row=counter.failures)
     return Counters(pair=counter)

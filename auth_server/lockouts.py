@@ -24,7 +24,16 @@ from auth_server.lockout import (
     is_forgotten,
 )
 from auth_server.store.database import Database
-from auth_server.store.models import ANYWHERE, ANYWHERE_IN_A_ROW, IN_A_ROW, LOCKOUTS, OVER_ALL, USERS
+from auth_server.store.models import (
+    ANYWHERE,
+    ANYWHERE_IN_A_ROW,
+    IN_A_ROW,
+    LOCKOUTS,
+    OVER_ALL,
+    THROUGH_GATEWAYS,
+    THROUGH_GATEWAYS_IN_A_ROW,
+    USERS,
+)
 from auth_server.store.types import UtcDateTime
 
 CLOCK_STEP_S: Final = 60
@@ -34,14 +43,17 @@ nearer was counted by a request that read the clock later and came first."""
 REGISTRATIONS: Final = "*register"
 """The name under which a kiosk's failed registrations count; no account can have it."""
 
-_WIDE: Final = (OVER_ALL, IN_A_ROW, ANYWHERE, ANYWHERE_IN_A_ROW)
-_IN_A_ROW: Final = (IN_A_ROW, ANYWHERE_IN_A_ROW)
+_OWN: Final = (OVER_ALL, IN_A_ROW)
+_ELSEWHERE: Final = (ANYWHERE, ANYWHERE_IN_A_ROW)
+_GATEWAYS: Final = (THROUGH_GATEWAYS, THROUGH_GATEWAYS_IN_A_ROW)
+_CLOSING: Final = (ANYWHERE_IN_A_ROW, THROUGH_GATEWAYS_IN_A_ROW)
+"""Counts in a row of names with an account or without, which close what was tried for so long as a year."""
 
 _FOR_NAME = LOCKOUTS.c.username == bindparam("name")
 _ONE = (_FOR_NAME, LOCKOUTS.c.kiosk_id == bindparam("place"))
 _COUNTERS = select(
     LOCKOUTS.c.kiosk_id, LOCKOUTS.c.failures, LOCKOUTS.c.first_failure_at, LOCKOUTS.c.last_failure_at
-).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), *_WIDE]))
+).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), *_OWN, *_ELSEWHERE, *_GATEWAYS]))
 _FIRST = insert(LOCKOUTS)
 _COUNT = update(LOCKOUTS).where(*_ONE).values(failures=LOCKOUTS.c.failures + 1, last_failure_at=bindparam("last"))
 _MEND_CLOCK = (
@@ -62,19 +74,17 @@ _RELEASE = (
     )
 )
 _DROP_EMPTY = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.failures <= 0)
-_CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), OVER_ALL, IN_A_ROW]))
-_CLEAR_ANYWHERE = delete(LOCKOUTS).where(
-    _FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), ANYWHERE, ANYWHERE_IN_A_ROW])
-)
+_CLEAR = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), *_OWN]))
+_CLEAR_GATEWAYS = delete(LOCKOUTS).where(_FOR_NAME, LOCKOUTS.c.kiosk_id.in_([bindparam("place"), *_GATEWAYS]))
 _CLEAR_ALL = delete(LOCKOUTS).where(_FOR_NAME)
 _FORGET = delete(LOCKOUTS).where(*_ONE)
 _HAS_NO_ACCOUNT = LOCKOUTS.c.username.not_in(select(USERS.c.username))
 _IS_OLD = LOCKOUTS.c.last_failure_at < bindparam("before")
 _PRUNE = delete(LOCKOUTS).where(
     or_(
-        and_(_IS_OLD, LOCKOUTS.c.kiosk_id.not_in(_IN_A_ROW)),
+        and_(_IS_OLD, LOCKOUTS.c.kiosk_id.not_in((IN_A_ROW, *_CLOSING))),
         and_(_IS_OLD, LOCKOUTS.c.kiosk_id == IN_A_ROW, _HAS_NO_ACCOUNT),
-        and_(LOCKOUTS.c.kiosk_id == ANYWHERE_IN_A_ROW, LOCKOUTS.c.last_failure_at < bindparam("long_before")),
+        and_(LOCKOUTS.c.kiosk_id.in_(_CLOSING), LOCKOUTS.c.last_failure_at < bindparam("long_before")),
     )
 )
 _NOBODY: Final = Counter()
@@ -124,7 +134,14 @@ class Lockouts:
         self._database = database
 
     def reserve(
-        self, *, username: str, kiosk_id: str, is_own_kiosk: bool, now: datetime, is_anywhere: bool = False
+        self,
+        *,
+        username: str,
+        kiosk_id: str,
+        is_own_kiosk: bool,
+        now: datetime,
+        is_anywhere: bool = False,
+        is_through_gateway: bool = False,
     ) -> Reservation | LockedUntil:
         """Count one failure ahead of its judgement, unless the name must wait.
 
@@ -132,10 +149,12 @@ class Lockouts:
         failures there neither lock the person elsewhere nor tell whether the account exists.
         What may be tried `is_anywhere` counts over all of those too, for itself: else each kiosk of a
         site would bring five guesses more. Failures there keep nobody from cancelling at the own kiosk.
+        What is tried `is_through_gateway` counts over all gateways in the same way, and for no kiosk.
         """
         with self._database.transaction() as session:
             stored = _read(session.connection(), username, kiosk_id, now)
-            places = _places(kiosk_id, is_own_kiosk=is_own_kiosk, is_anywhere=is_anywhere)
+            wide = _GATEWAYS if is_through_gateway else _ELSEWHERE if is_anywhere else ()
+            places = (kiosk_id, *(_OWN if is_own_kiosk else wide))
             ruling = decide(_counters(kiosk_id, {place: stored.get(place) for place in places}))
             if ruling.face_disabled:
                 Accounts.disable_face(session, username)
@@ -172,12 +191,12 @@ class Lockouts:
             connection.execute(_RELEASE, values)
         connection.execute(_DROP_EMPTY, {"name": reservation.username})
 
-    def clear(self, session: Session, username: str, kiosk_id: str, *, is_anywhere: bool = False) -> None:
-        """Forget a name's failures at this kiosk, and over all own kiosks or over all other places: it just got in.
+    def clear(self, session: Session, username: str, kiosk_id: str, *, is_through_gateway: bool = False) -> None:
+        """Forget a name's failures at this kiosk, and over all own kiosks or over all gateways: it just got in.
 
         A gateway is none of a person's own kiosks, so who got in through it forgets nothing of what was tried there.
         """
-        statement = _CLEAR_ANYWHERE if is_anywhere else _CLEAR
+        statement = _CLEAR_GATEWAYS if is_through_gateway else _CLEAR
         session.connection().execute(statement, {"name": username, "place": kiosk_id})
 
     def unlock(self, username: str) -> bool:
@@ -203,13 +222,7 @@ def is_over(place: str, counter: Counter, now: datetime) -> bool:
     """Whether a counter at this place, or these places, is taken for forgotten."""
     if place == IN_A_ROW:
         return False  # only a name with an account is counted there
-    return is_forgotten(counter, now, CLOSED_FOR_S if place == ANYWHERE_IN_A_ROW else FORGOTTEN_AFTER_S)
-
-
-def _places(kiosk_id: str, *, is_own_kiosk: bool, is_anywhere: bool) -> tuple[str, ...]:
-    own = (OVER_ALL, IN_A_ROW) if is_own_kiosk else ()
-    wide = (ANYWHERE, ANYWHERE_IN_A_ROW) if is_anywhere and not is_own_kiosk else ()
-    return (kiosk_id, *own, *wide)
+    return is_forgotten(counter, now, CLOSED_FOR_S if place in _CLOSING else FORGOTTEN_AFTER_S)
 
 
 def _counters(kiosk_id: str, stored: Mapping[str, _Stored | None]) -> Counters:
@@ -218,8 +231,9 @@ def _counters(kiosk_id: str, stored: Mapping[str, _Stored | None]) -> Counters:
         pair=found.get(kiosk_id, _NOBODY),
         overall=found.get(OVER_ALL, _NOBODY),
         in_a_row=found.get(IN_A_ROW, _NOBODY).failures,
-        anywhere=found.get(ANYWHERE, _NOBODY),
-        anywhere_in_a_row=found.get(ANYWHERE_IN_A_ROW, _NOBODY).failures,
+        # A try is through a gateway or not, so of these there is one or none.
+        anywhere=found.get(ANYWHERE, found.get(THROUGH_GATEWAYS, _NOBODY)),
+        anywhere_in_a_row=found.get(ANYWHERE_IN_A_ROW, found.get(THROUGH_GATEWAYS_IN_A_ROW, _NOBODY)).failures,
     )
 
 

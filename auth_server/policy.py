@@ -34,6 +34,9 @@ class Counting(Enum):
     ANYWHERE = auto()
     """The same, and elsewhere over all other kiosks: the action needs no own one, so it could be tried at each."""
 
+    GATEWAYS = auto()
+    """Over all gateways: strangers may try there, and must close nothing at a kiosk."""
+
     REGISTRATIONS = auto()
     """At this kiosk for whoever is registered, so that nobody's log in is held up."""
 
@@ -61,7 +64,7 @@ class ActionPolicy:
     @property
     def has_account(self) -> bool:
         """Whether the factors are compared with an account's enrolment."""
-        return self.counting in {Counting.OWN_KIOSKS, Counting.ANYWHERE}
+        return self.counting in {Counting.OWN_KIOSKS, Counting.ANYWHERE, Counting.GATEWAYS}
 
     @property
     def clears_failures(self) -> bool:
@@ -134,9 +137,9 @@ def addable(action: Action) -> frozenset[Factor]:
 def through_gateway(policy: ActionPolicy) -> ActionPolicy:
     """The same for a client of a gateway, which could be anywhere and has no message for a first code.
 
-    Failures count over all places that are not the person's own, so they close nothing there.
+    Failures count over all gateways and nowhere else, so they close nothing at a kiosk.
     """
-    counting = Counting.ANYWHERE if policy.counting is Counting.OWN_KIOSKS else policy.counting
+    counting = Counting.GATEWAYS if policy.has_account else policy.counting
     return replace(policy, counting=counting, asks_first_code=False)
 
 

@@ -7,7 +7,14 @@ from typing import Final
 from auth_server.accounts import Account
 from auth_server.changes import Change
 from auth_server.lockout_report import Failures
-from auth_server.store.models import ANYWHERE, ANYWHERE_IN_A_ROW, IN_A_ROW, OVER_ALL
+from auth_server.store.models import (
+    ANYWHERE,
+    ANYWHERE_IN_A_ROW,
+    IN_A_ROW,
+    OVER_ALL,
+    THROUGH_GATEWAYS,
+    THROUGH_GATEWAYS_IN_A_ROW,
+)
 
 _PLACES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -15,6 +22,8 @@ _PLACES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         IN_A_ROW: ("own_kiosks_in_a_row", "the own kiosks, in a row"),
         ANYWHERE: ("anywhere", "moving to a kiosk, or cancelling, anywhere"),
         ANYWHERE_IN_A_ROW: ("anywhere_in_a_row", "moving or cancelling anywhere, in a row"),
+        THROUGH_GATEWAYS: ("gateways", "all gateways together"),
+        THROUGH_GATEWAYS_IN_A_ROW: ("gateways_in_a_row", "all gateways, in a row"),
     }
 )
 """What stands for several kiosks: its name in JSON, and in words."""

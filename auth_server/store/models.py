@@ -24,6 +24,9 @@ ANYWHERE = "*a"
 ANYWHERE_IN_A_ROW = "**a"
 """Like `IN_A_ROW`, for those actions."""
 
+THROUGH_GATEWAYS, THROUGH_GATEWAYS_IN_A_ROW = "*g", "**g"
+"""Like those two, for all gateways, where anybody may try who reaches one."""
+
 AUDIT_NAME_MAX_CHARS = USERNAME_MAX_CHARS + 1
 """A name that was cut for the audit log carries one more character, which says so."""
 

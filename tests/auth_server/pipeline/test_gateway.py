@@ -254,6 +254,16 @@ class TestFailures:
         assert refusal(client.ask())[1] == "locked"
         assert site.login().status_code == 200
 
+    def test_nor_do_they_keep_anybody_from_moving_to_another_kiosk(self, client, site):
+        for _ in range(5):
+            client.ask(password="Wrong horse 7")
+        assert site.submit(Action.UPDATE_MAC, kiosk=site.other_kiosk).status_code == 200
+
+    def test_failures_to_move_at_a_kiosk_do_not_close_the_gateway(self, client, site):
+        for _ in range(5):
+            site.submit(Action.UPDATE_MAC, kiosk=site.other_kiosk, password="Wrong horse 7")
+        assert client.ask().status_code == 200
+
     def test_another_gateway_is_no_new_start(self, client, site):
         for _ in range(5):
             client.ask(password="Wrong horse 7")
