@@ -12,6 +12,7 @@ KioskAgentError
 ├── PicturesUnfit                no picture of a person can be judged; carries the hint
 ├── NobodyWaits                  the person for whom pictures were taken has left
 ├── KeypadFault                  a keypad cannot be read
+├── ScreenFault                  a screen is gone
 └── DoorFault                    a door did not open for somebody who may come in
 """
 
@@ -68,6 +69,10 @@ class NobodyWaits(KioskAgentError):
 
 class KeypadFault(KioskAgentError):
     """A keypad cannot be read."""
+
+
+class ScreenFault(KioskAgentError):
+    """A screen is gone, such as a terminal whose window was closed."""
 
 
 class DoorFault(KioskAgentError):

@@ -39,7 +39,8 @@ def login(settings: KioskSettings | Path | str) -> LoginResult:
     """Run one login with the configured camera, keypad, screen and door.
 
     Takes settings, or the path of their TOML file. Raises StartRefused when they or this machine
-    are not fit, and KeypadFault when the keypad fails; anything else is a result that is false.
+    are not fit, KeypadFault when the keypad fails, and ScreenFault when the terminal is gone; anything else is a
+    result that is false.
     """
     return _run(_read(settings), Until.ENDED, NO_OUTCOME)
 

@@ -26,7 +26,7 @@ _ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 def run_once(settings: KioskSettings, until: Until) -> Outcome | None:
     """Run one login, or a menu until one is granted, and return how it ended; None where a signal or a person ended it.
 
-    Raises StartRefused and KeypadFault.
+    Raises StartRefused, KeypadFault and ScreenFault.
     """
     services = build(settings)
     try:

@@ -16,6 +16,7 @@ from itertools import zip_longest
 from typing import Final, TextIO
 
 from kiosk_agent.camera.driver import Image
+from kiosk_agent.errors import ScreenFault
 from kiosk_agent.events import KeyEvent
 from kiosk_agent.languages import Speakers
 from kiosk_agent.phrases import Phrase
@@ -87,9 +88,14 @@ class TerminalBackend:
                 self._write(_CLEAR)
 
     def _say(self, text: str, written: str | None = None) -> None:
-        if text != self._last:
-            self._last = text
+        if text == self._last:
+            return
+        self._last = text
+        try:
             self._write(text if written is None else written)
+        except OSError as error:
+            # Whoever closed the window hears nothing any more; the log does.
+            raise ScreenFault(f"the terminal cannot be written to: {error.strerror or error}") from error
 
     def _code_of(self, view: View, columns: int, rows: int) -> tuple[str, ...] | None:
         """The lines of the view's QR code, made once; None where it has none, or it does not fit."""

@@ -1,5 +1,6 @@
 """What a person sees: the page of each step, word for word, and what must never be on one."""
 
+import errno
 import io
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.messages import AttemptReply
 from demo.terminal import Terminal as Display
+from kiosk_agent.errors import ScreenFault
 from kiosk_agent.events import Cause, Ending, Entries, Key, NewSecret, Outcome, Step, Waits
 from kiosk_agent.hints import HINTS
 from kiosk_agent.phrases import Language
@@ -631,3 +633,20 @@ def test_keys_are_called_what_is_printed_on_them_and_those_that_are_not_there_ar
 
 def test_the_language_menu_names_each_language_in_itself() -> None:
     assert view(Session(Step.LANGUAGE)).options == (*(language.own_name for language in Language), "Back")
+
+
+class Gone(io.StringIO):
+    """A terminal whose window was closed."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_is_a_fault_and_can_still_be_closed() -> None:
+    screen = TerminalBackend(TerminalScreen(kind="terminal"), Gone(), lambda: (80, 24))
+    with pytest.raises(ScreenFault, match="cannot be written to"):
+        screen.show(view(Session()))
+    screen.close()
