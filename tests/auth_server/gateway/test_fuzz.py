@@ -27,6 +27,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
 from auth_client.client import AuthClient, Surroundings
@@ -208,7 +209,11 @@ def sections(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture
 def running(site: Site, tmp_path: Path) -> Iterator[Running]:
     """A gateway and a server, of which nothing may be left over and to which nothing unforeseen may have happened."""
-    with serving(site, tmp_path) as (port, pin), gateway_of(site, tmp_path, port, pin) as running:
+    with (
+        capture_logs() as lines,
+        serving(site, tmp_path) as (port, pin),
+        gateway_of(site, tmp_path, port, pin) as running,
+    ):
         warm_up(running)
         before = Leftovers.of(running)
         yield running
@@ -218,6 +223,7 @@ def running(site: Site, tmp_path: Path) -> Iterator[Running]:
 
         rows = site.services.audit.rows(RowFilter(limit=100_000))
         assert [row.detail for row in rows if "incident" in (row.detail or "")] == []
+        assert [line for line in lines if line["log_level"] not in {"debug", "info", "warning"}] == []
 
 
 def warm_up(running: Running) -> None:
