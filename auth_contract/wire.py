@@ -1,5 +1,7 @@
 """The wire protocol of the clients that speak with a gateway: frames of JSON over TLS.
 
+Not to be taken for what kiosk and gateway send the server by HTTPS, which `messages` holds.
+
 A frame is a length of 4 bytes, big-endian, and that many bytes of UTF-8 JSON. A connection carries any number
 of requests, each answered before the next is read. Members that a code does not know are passed over.
 """
@@ -24,6 +26,8 @@ FRAME_MAX: Final = BODY_MAX_BYTES
 
 def _read_time(value: object) -> object:
     """ISO 8601 in any of its forms; without an offset it is UTC, as the name of the field says."""
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        raise ValueError("a datetime carries its offset, as datetime.now(UTC) does")
     if not isinstance(value, str):
         return value
     try:

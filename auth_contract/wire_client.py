@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from auth_contract.strict_json import StrictJsonError, parse_object
+from auth_contract.strict_json import parse_object
 from auth_contract.wire import (
     FRAME_MAX,
     HEADER,
@@ -51,10 +51,11 @@ class WireError(Exception):
 def trusting(
     certificate: Path | str, *, key: Path | str | None = None, own: Path | str | None = None
 ) -> ssl.SSLContext:
-    """Return a TLS context that trusts this one certificate of a gateway, whatever its names.
+    """Return a TLS context that trusts this certificate of a gateway, whatever its names.
 
-    `own` and `key` are a certificate and key to show, where the gateway asks for one. Raises OSError for a file
-    that cannot be read or is no certificate.
+    Of an authority's certificate it trusts all that it signed: give the gateway's own. `own` and `key` are a
+    certificate and key to show, where the gateway asks for one. Raises OSError for a file that cannot be read or is
+    no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -84,17 +85,28 @@ class WireClient:
             raise WireError(f"{host}:{port}: {error}") from error
 
     def send(self, request: WireRequest) -> WireReply:
-        """Send a request and return its answer. Never send it again after a WireError without looking first."""
+        """Send a request and return its answer. Never send it again after a WireError without looking first.
+
+        A WireError ends the connection: an answer that comes late must not be taken for the next request's.
+        """
+        frame = to_frame(to_json(request))
         try:
-            self._socket.sendall(to_frame(to_json(request)))
-            (length,) = HEADER.unpack(self._read(HEADER.size))
-            if length > FRAME_MAX:
-                raise WireError(f"the answer claims {length} bytes, {FRAME_MAX} are allowed")
-            text = self._read(length)
-            parse_object(text)
-            return WireReply.model_validate_json(text)
-        except (OSError, StrictJsonError, ValueError) as error:
-            raise WireError(f"no usable answer: {type(error).__name__}") from error
+            self._socket.sendall(frame)
+            return self._answer()
+        except (OSError, ValueError) as error:
+            raise self._ended(f"no usable answer: {type(error).__name__}") from error
+
+    def _answer(self) -> WireReply:
+        (length,) = HEADER.unpack(self._read(HEADER.size))
+        if length > FRAME_MAX:
+            raise self._ended(f"the answer claims {length} bytes, {FRAME_MAX} are allowed")
+        text = self._read(length)
+        parse_object(text)
+        return WireReply.model_validate_json(text)
+
+    def _ended(self, why: str) -> WireError:
+        self.close()
+        return WireError(why)
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,7 +117,7 @@ class WireClient:
         while len(text) < size:
             more = self._socket.recv(size - len(text))
             if not more:
-                raise WireError("the gateway closed the connection")
+                raise self._ended("the gateway closed the connection")
             text += more
         return text
 

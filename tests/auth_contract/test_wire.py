@@ -35,6 +35,7 @@ WHOLE: dict[str, Any] = {
     "new_password": "Quiet marmot 42",
     "admin_secret": "0123456789ABCDEF",
 }
+CLIENT = WHOLE["mac"]
 TABLE = {
     "100": {"username", "password", "totp", "faceID", "mac", "client_ts_utc"},
     "200": {"admin_secret", "username", "password", "totp", "faceID", "mac"},
@@ -158,8 +159,11 @@ def identity(tmp_path_factory) -> tuple[str, str]:
 class Gate(threading.Thread):
     """A gateway that answers one request with given bytes, and keeps what it was sent."""
 
-    def __init__(self, identity: tuple[str, str], answer: bytes) -> None:
+    def __init__(self, identity: tuple[str, str], answer: bytes, *, waits: bool = False) -> None:
         super().__init__()
+        self.go = threading.Event()
+        if not waits:
+            self.go.set()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*identity)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -176,6 +180,7 @@ class Gate(threading.Thread):
                     file = connection.makefile("rb")
                     (length,) = HEADER.unpack(file.read(4))
                     self.got = json.loads(file.read(length))
+                    self.go.wait(10)
                     connection.sendall(self._answer)
             except (OSError, ssl.SSLError):
                 return
@@ -215,6 +220,19 @@ class TestClient:
         with pytest.raises(WireError):
             self.ask(identity, answer)
 
+    def test_an_answer_that_comes_late_is_not_taken_for_the_next_ones(self, identity):
+        """After a WireError the connection is of no use any more."""
+        gate = Gate(identity, to_frame(to_json(WireReply(status="ok", message="Access granted."))), waits=True)
+        gate.start()
+        with WireClient("127.0.0.1", gate.port, context=trusting(identity[0]), timeout_s=0.2) as client:
+            ann = {"username": "ann", "password": "Correct horse 7", "totp": "123456", "picture": JPEG, "mac": CLIENT}
+            with pytest.raises(WireError, match="TimeoutError"):
+                log_in(client, **ann)
+            gate.go.set()
+            with pytest.raises(WireError):
+                log_in(client, **{**ann, "username": "bob"})
+        gate.join()
+
     def test_another_gateways_certificate_is_not_trusted(self, identity, tmp_path, request):
         other = request.getfixturevalue("identity")
         gate = Gate(other, b"")
@@ -235,6 +253,18 @@ class TestClient:
             port = taken.getsockname()[1]
         with pytest.raises(WireError, match=str(port)):
             WireClient("127.0.0.1", port, context=trusting(identity[0]))
+
+
+def test_a_program_says_of_which_offset_its_time_is():
+    with pytest.raises(ValidationError, match="carries its offset"):
+        LogIn(
+            username="ann",
+            password="x",
+            totp="123456",
+            faceID=JPEG,
+            mac=CLIENT,
+            client_ts_utc=datetime(2026, 11, 22, 9, 30),  # noqa: DTZ001
+        )
 
 
 def test_a_request_comes_back_as_it_was():
