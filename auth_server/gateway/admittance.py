@@ -56,7 +56,7 @@ class Admittance:
     async def place(self, address: str) -> AsyncIterator[None]:
         """Hold a place at the server, waiting for one in turn.
 
-        Raises Busy where too many wait already, or hold or await one from this address.
+        Raises Busy where too many wait already, or hold or await one from this address, or none came in time.
         """
         source = source_of(address)
         is_full = self._places.locked() and self._waiting >= self._limits.requests_waiting
@@ -77,6 +77,9 @@ class Admittance:
     async def _turn(self) -> None:
         self._waiting += 1
         try:
-            await self._places.acquire()
+            async with asyncio.timeout(self._limits.waiting_timeout_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Busy from None
         finally:
             self._waiting -= 1

@@ -14,7 +14,6 @@ BUSY: Final = "The service is busy. Please try again shortly."
 TOO_MANY: Final = "There are too many connections from here. Please close one and try again."
 TOO_FAST: Final = "There were too many requests from here. Please wait a little."
 FULL: Final = "There are too many connections. Please try again shortly."
-CLOSING: Final = "The service is being stopped. Please try again shortly."
 UNKNOWN_END: Final = "It is not known whether this was done. Please look before you try again."
 _REFUSED: Final = "The service cannot be used now. Please tell a member of staff."
 

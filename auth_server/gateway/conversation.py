@@ -5,20 +5,25 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from auth_contract.wire import to_json
 from auth_server.gateway import answers
 from auth_server.gateway.admittance import Admittance, Busy
 from auth_server.gateway.frames import (
+    Begun,
     FrameTooLong,
     Receiving,
     ReceivingFull,
     linger,
-    read_length,
+    read_header,
     read_text,
     write_frame,
 )
 from auth_server.gateway.metrics import REFUSED
 from auth_server.gateway.settings import LimitSettings
+
+log = structlog.get_logger(__name__)
 
 _TOO_FAST_S: Final = 1.0
 """Before whoever asked too often is told so; the next request is not read before that."""
@@ -29,7 +34,7 @@ Answer = Callable[[bytes, str], Awaitable[bytes]]
 
 @dataclass(slots=True)
 class Conversation:
-    """A client's connection. `is_idle` while nothing of a request has come, so that it may be closed."""
+    """A client's connection. `is_idle` while no header of a request has come whole, so that it may be closed."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -58,18 +63,18 @@ class Conversation:
 
     async def _turn(self) -> bool:
         """Read one request and answer it; False where the client closed instead."""
-        length = await self._length()
-        if length is None:
+        begun = await self._header()
+        if begun is None:
             return False
-        with self.receiving.claim(self.peer, length):
-            reply = await self._reply(await read_text(self.reader, length, self.limits))
+        with self.receiving.claim(self.peer, begun.length):
+            reply = await self._reply(await read_text(self.reader, begun))
         await write_frame(self.writer, reply, self.limits)
         return True
 
-    async def _length(self) -> int | None:
+    async def _header(self) -> Begun | None:
         self.is_idle = True
         try:
-            return await read_length(self.reader, self.limits)
+            return await read_header(self.reader, self.limits)
         finally:
             self.is_idle = False
 
@@ -77,19 +82,22 @@ class Conversation:
         if not self.admittance.may_ask(self.peer):
             # What is read already is answered without a wait, so a thousand such requests would hold all others up.
             await asyncio.sleep(_TOO_FAST_S)
-            return _refused(answers.TOO_FAST, "too_fast")
+            return self._refused(answers.TOO_FAST, "too_fast")
         try:
             async with self.admittance.place(self.peer):
+                if self.reader.at_eof():
+                    # Nobody would learn of what was done, a new secret for one.
+                    raise ConnectionAbortedError("the client left while its request waited")
                 return await self.answer(text, self.peer)
         except Busy:
-            return _refused(answers.BUSY, "busy")
+            return self._refused(answers.BUSY, "busy")
 
     async def _last(self, message: str, why: str) -> None:
         """Say why, and let the client read it before the connection closes."""
-        await write_frame(self.writer, _refused(message, why), self.limits)
+        await write_frame(self.writer, self._refused(message, why), self.limits)
         await linger(self.reader)
 
-
-def _refused(message: str, why: str) -> bytes:
-    REFUSED.labels(why).inc()
-    return to_json(answers.error(message))
+    def _refused(self, message: str, why: str) -> bytes:
+        REFUSED.labels(why).inc()
+        log.info("refused", peer=self.peer, why=why)
+        return to_json(answers.error(message))

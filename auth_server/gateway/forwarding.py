@@ -8,8 +8,9 @@ from typing import Any
 import structlog
 
 from auth_client.client import AuthClient, Surroundings
-from auth_client.errors import Refused, ReplyLost, ServerError
-from auth_contract.messages import GatewayRefusal
+from auth_client.errors import Refused, ServerError, ServerNotTrusted, ServerUnavailable, ServerUnreachable
+from auth_contract.actions import Action
+from auth_contract.messages import GatewayRefusal, SubmissionRequest
 from auth_contract.wire import WireReply, WireRequest, to_json
 from auth_server.gateway import answers
 from auth_server.gateway.metrics import REQUEST_SECONDS, REQUESTS
@@ -54,27 +55,38 @@ class Forwarder:
             attempt = client.open_attempt(action, request.username, peer=peer)
             now = self._around.now()
             submission = submission_of(request, attempt_id=attempt.attempt_id, peer=peer, now=now)
-            return "granted", answers.granted(client.submit(action, submission, attempt.nonce))
+            return self._submitted(client, action, submission, attempt.nonce)
         except Refused as refusal:
             return refusal.reply.reason.value, answers.refused(action, refusal.reply)
-        except ReplyLost as lost:
-            log.warning("reply_lost", error=str(lost))
-            return "lost", answers.error(answers.UNKNOWN_END)
         except ServerError as fault:
             log.warning("server_away", error=str(fault))
             return "unavailable", answers.error(answers.UNAVAILABLE)
+
+    def _submitted(
+        self, client: AuthClient, action: Action, submission: SubmissionRequest, nonce: str
+    ) -> tuple[str, WireReply]:
+        """Send what may be done once. Raises Refused, or ServerError where nothing of it was sent."""
+        try:
+            return "granted", answers.granted(client.submit(action, submission, nonce))
+        except (ServerUnreachable, ServerNotTrusted):
+            raise
+        except ServerUnavailable as lost:  # also a reply that cannot be understood: it may have been done
+            log.warning("reply_lost", error=str(lost))
+            return "lost", answers.error(answers.UNKNOWN_END)
 
     def _note(self, fault: Unusable, peer: str) -> None:
         """Have the server write down what came in somebody's name; a server that is away cannot."""
         if fault.username is None:
             return
-        noted = GatewayRefusal(
-            peer=peer, username=fault.username, action=fault.action, field=fault.field, rule=_printable(fault.rule)
-        )
         try:
-            self._client().note_refusal(noted)
+            rule = _printable(fault.rule)
+            self._client().note_refusal(
+                GatewayRefusal(peer=peer, username=fault.username, action=fault.action, field=fault.field, rule=rule)
+            )
         except ServerError as error:
             log.warning("not_noted", error=str(error))
+        except Exception as error:  # the client is answered all the same
+            report_incident(log, error, action="note_refusal")
 
     def _client(self) -> AuthClient:
         own: Any = self._own

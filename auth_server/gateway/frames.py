@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from auth_contract.wire import FRAME_MAX, HEADER, to_frame
@@ -48,8 +49,16 @@ class Receiving:
                 del self._claimed[source]
 
 
-async def read_length(reader: asyncio.StreamReader, limits: LimitSettings) -> int | None:
-    """Return the next frame's length, or None where the client closed between two frames.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A frame of which the header has come: its length, and by when, of the loop's clock, the rest must have."""
+
+    length: int
+    by: float
+
+
+async def read_header(reader: asyncio.StreamReader, limits: LimitSettings) -> Begun | None:
+    """Return the next frame's beginning, or None where the client closed between two frames.
 
     Raises TimeoutError where it was silent for too long, IncompleteReadError where it broke off within the
     header, FrameTooLong.
@@ -58,18 +67,19 @@ async def read_length(reader: asyncio.StreamReader, limits: LimitSettings) -> in
         first = await reader.read(1)
     if not first:
         return None
-    async with asyncio.timeout(limits.request_timeout_s):
+    by = asyncio.get_running_loop().time() + limits.request_timeout_s
+    async with asyncio.timeout_at(by):
         rest = await reader.readexactly(HEADER.size - 1)
     (length,) = HEADER.unpack(first + rest)
     if length > FRAME_MAX:
         raise FrameTooLong(length)
-    return int(length)
+    return Begun(int(length), by)
 
 
-async def read_text(reader: asyncio.StreamReader, length: int, limits: LimitSettings) -> bytes:
+async def read_text(reader: asyncio.StreamReader, begun: Begun) -> bytes:
     """Return a frame's text. Raises TimeoutError, IncompleteReadError."""
-    async with asyncio.timeout(limits.request_timeout_s):
-        return await reader.readexactly(length)
+    async with asyncio.timeout_at(begun.by):
+        return await reader.readexactly(begun.length)
 
 
 async def write_frame(writer: asyncio.StreamWriter, text: bytes, limits: LimitSettings) -> None:

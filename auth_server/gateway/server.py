@@ -31,8 +31,8 @@ _REFUSALS_MAX: Final = 16
 _NO_FILES_S: Final = 0.1
 """Wait after an accept that failed for want of file descriptors, which would fail again at once."""
 
-ENDED: Final = (OSError, TimeoutError, asyncio.IncompleteReadError)
-"""How a client leaves, willingly or not: no fault of ours."""
+ENDED: Final = (OSError, asyncio.IncompleteReadError)
+"""How a client leaves, willingly or not, time-outs among it: no fault of ours."""
 
 
 def tls_context(listen: ListenSettings) -> ssl.SSLContext:
@@ -61,7 +61,8 @@ def open_socket(listen: ListenSettings) -> socket.socket:
         opened.listen(_BACKLOG)
     except OSError as error:
         opened.close()
-        raise StartRefused(f"listen.port = {listen.port}: {error.strerror}: name a port that is free") from error
+        asked = f"listen.host = {listen.host}, listen.port = {listen.port}"
+        raise StartRefused(f"{asked}: {error.strerror}: name an address of this machine and a free port") from error
     opened.setblocking(False)
     return opened
 
@@ -87,8 +88,10 @@ class Gateway:
 
     async def serve(self) -> None:
         """Serve until stopped and drained."""
-        accepting = asyncio.create_task(self._accept())
-        await self._stopped.wait()
+        accepting, stopping = asyncio.create_task(self._accept()), asyncio.create_task(self._stopped.wait())
+        await asyncio.wait([accepting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if accepting.done():
+            accepting.result()  # raises what ended it: a process that takes nobody in must not look alive
         accepting.cancel()
         self._listener.close()
         await self._drain()
@@ -111,6 +114,7 @@ class Gateway:
             task = asyncio.create_task(self._hold(connection, peer))
         else:
             REFUSED.labels(f"connections_{why}").inc()
+            log.info("refused", peer=peer, why=f"connections_{why}")
             if self._refusing >= _REFUSALS_MAX:
                 connection.close()
                 return
@@ -140,9 +144,11 @@ class Gateway:
         except ENDED as end:
             log.debug("ended", peer=peer, how=type(end).__name__)
         finally:
-            self._admittance.leave(peer)
-            CONNECTIONS.dec()
-            await _close(connection, writer)
+            try:
+                await _close(connection, writer)
+            finally:
+                self._admittance.leave(peer)
+                CONNECTIONS.dec()
 
     async def _refuse(self, connection: socket.socket, message: str) -> None:
         writer = None

@@ -54,6 +54,7 @@ class LimitSettings(_Section):
     handshake_timeout_s: Seconds = 5.0
     idle_timeout_s: Seconds = Field(default=300.0, description="For the first byte of a request")
     request_timeout_s: Seconds = Field(default=15.0, description="For the rest of it, however it is dribbled")
+    waiting_timeout_s: Seconds = Field(default=10.0, description="For a place at the server")
     write_timeout_s: Seconds = Field(default=15.0, description="For the client to take a reply")
     drain_timeout_s: Seconds = Field(default=30.0, description="For requests in flight on SIGTERM")
 

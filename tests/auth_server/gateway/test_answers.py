@@ -11,7 +11,7 @@ from auth_contract.actions import Action, CaptureHint, Need, Reason
 from auth_contract.messages import ChangeReply, ErrorReply, LoginReply, PendingChange
 from auth_server.errors import CaptureAgain, Denied, KioskRefused, Locked, Malformed, Unavailable, UseKiosk
 from auth_server.gateway.answers import granted, refused
-from auth_server.replies import refusal
+from auth_server.replies import SENTENCES, refusal
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 URI = "otpauth://totp/4Auth:ann?secret=JBSWY3DPEHPK3PXP&issuer=4Auth"
@@ -38,7 +38,7 @@ def test_a_refusal_is_a_sentence(error, message):
 
 @pytest.mark.parametrize("reason", Reason)
 def test_no_reason_names_a_factor(reason):
-    said = refused(Action.LOGIN, ErrorReply(reason=reason, message="That did not work."))
+    said = refused(Action.LOGIN, ErrorReply(reason=reason, message=SENTENCES[reason]))
     assert not [word for word in ("password", "code", "totp", "face", "mac", "device") if word in said.message.lower()]
 
 

@@ -1,11 +1,14 @@
 """`4auth-gateway` on the command line: what it refuses to start with, and who it says it is."""
 
 import json
+import logging
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from auth_client.device_key import load_or_make_key, public_text
 from auth_server.gateway.__main__ import EX_CONFIG, main
@@ -94,7 +97,18 @@ def test_a_device_key_that_others_can_read_is_refused(plan, capsys):
     assert "mode 0640" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_named(plan, capsys):
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """What the command sets up for its process ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_a_port_that_is_taken_is_named(plan, capsys, logging_as_before):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         change(plan, "port = 65432", f"port = {port}")
