@@ -1,4 +1,4 @@
-"""The kiosk's side of the wire: each exchange signed, sent to a pinned server, read with a cap.
+"""The device's side, a kiosk's or a gateway's: each exchange signed, sent to a pinned server, read with a cap.
 
 Opening an attempt and a heartbeat may be repeated: the server only opens another attempt or notes
 another sign of life. A submission is never sent twice by itself: where its reply is lost nobody

@@ -1,5 +1,7 @@
 """The routes that kiosks use: a view parses one model, calls one function and renders."""
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, current_app, request
 
 from auth_contract import paths
@@ -21,6 +23,7 @@ from auth_server.claims import claims_of
 from auth_server.errors import AttemptRefused, Malformed
 from auth_server.gateways import refusal_entry
 from auth_server.heartbeats import note_heartbeat
+from auth_server.metrics import UNWRITTEN_ROWS
 from auth_server.openapi import openapi_document
 from auth_server.services import Services
 
@@ -107,7 +110,14 @@ def gateway_refusal() -> Response:
     signed = admit(request, services().signatures, now)
     services().attempts.remember_nonce(signed.kiosk.kiosk_id, signed.nonce, now)
     refusal = parse_body(request, signed, GatewayRefusal)
-    services().audit.record(refusal_entry(signed.kiosk, refusal, exchange.current().source_address), now)
+    entry = refusal_entry(signed.kiosk, refusal, exchange.current().source_address)
+    # Strangers cause these, and cheaply: they have a budget like what nobody signed.
+    unwritten = services().row_budget.spend(f"gateway {signed.kiosk.kiosk_id}")
+    if unwritten is None:
+        UNWRITTEN_ROWS.inc()
+    else:
+        more = {"unwritten_before": unwritten} if unwritten else {}
+        services().audit.record(replace(entry, detail={**entry.detail, **more}), now)
     return render(Noted())
 
 

@@ -73,6 +73,8 @@ class NewFactors:
     template: Template | None = field(default=None, repr=False)
     face_png: bytes | None = field(default=None, repr=False)
     mac_addresses: frozenset[str] | None = None
+    claimed_mac: str | None = None
+    """The one of them that a client of a gateway claims; it must be no kiosk's when it is put in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ def _payload(new: NewFactors) -> bytes:
         "face_template": None if new.template is None else _text(new.template.embedding),
         "face_png": _text(new.face_png),
         "mac_addresses": None if new.mac_addresses is None else sorted(new.mac_addresses),
+        "claimed_mac": new.claimed_mac,
     }
     return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
 
@@ -261,6 +264,7 @@ def _new_factors(payload: bytes) -> NewFactors:
         template=None if model is None else Template(model, base64.b64decode(members["face_template"])),
         face_png=_bytes(members.get("face_png")),
         mac_addresses=None if macs is None else frozenset(macs),
+        claimed_mac=members.get("claimed_mac"),
     )
 
 

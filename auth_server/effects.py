@@ -23,7 +23,6 @@ from auth_server.errors import AttemptRefused, Denied, Malformed
 from auth_server.factors.following import followed
 from auth_server.factors.supervisor import verify as verify_supervisor
 from auth_server.judging import Case, Judged, Submission
-from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
 from auth_server.policy import ActionPolicy, Counting, Effect
 from auth_server.replies import change_sentence, login_sentence
@@ -76,7 +75,6 @@ class Effects(Enforcement):
     lockouts: Lockouts
     assertions: Assertions
     policies: Mapping[Action, ActionPolicy]
-    kiosks: Kiosks
     hash_password: Callable[[str], bytes]
     follow_within: float | None = None
 
@@ -101,6 +99,8 @@ class Effects(Enforcement):
     def _moved(self, case: Case, judged: Judged, policy: ActionPolicy, now: datetime) -> Template | None:
         """The template that follows this login; only where the site has it follow, and all factors were shown."""
         is_whole = policy.effect is Effect.LET_IN and policy.clears_failures and judged.all_passed
+        if case.submission.kiosk.is_gateway:  # nobody was asked to move, and what counts at kiosks would
+            return None
         if self.follow_within is None or not is_whole or case.enrolment is None or judged.seen is None:
             return None
         return followed(enrolment=case.enrolment, seen=judged.seen, threshold=self.follow_within, now=now)
@@ -116,6 +116,7 @@ class Effects(Enforcement):
             template=None if face is None else face.template,
             face_png=None if face is None else face.picture_png,
             mac_addresses=self._bindings(case, judged),
+            claimed_mac=_claimed(submission),
         )
         return new, None if second is None else second.uri
 
@@ -131,7 +132,7 @@ class Effects(Enforcement):
         if submission.kiosk.mac_address is not None:
             return invited or frozenset({submission.kiosk.mac_address})
         bound = frozenset() if case.enrolment is None else case.enrolment.mac_addresses
-        return invited | (bound & self.kiosks.macs().keys()) | {claims.new_mac or claims.mac}
+        return invited | (bound & self.kiosks.macs().keys()) | {_claimed(submission) or claims.mac}
 
     def carry_out(self, session: Session, order: Order, now: datetime) -> Done:
         """Do it in the caller's transaction. Raises EffectRefused, and then nothing of it may be kept."""
@@ -171,8 +172,10 @@ class Effects(Enforcement):
     def _let_in(self, session: Session, order: Order, now: datetime) -> Done:
         submission = order.submission
         username, kiosk_id = submission.claims.username, submission.kiosk.kiosk_id
-        issued = self.assertions.issue(username, kiosk_id, submission.attempt.nonce, now)
         message = login_sentence(self.changes.glance(session, username))
+        if submission.kiosk.is_gateway:  # its clients have no use for one, and whoever breaks into it shall not
+            return Done(LoginReply(username=username, granted_at=now, message=message), {})
+        issued = self.assertions.issue(username, kiosk_id, submission.attempt.nonce, now)
         reply = LoginReply(username=username, granted_at=now, message=message, assertion=issued.token)
         return Done(reply, {"assertion": issued.jti, **self._follow(session, order, now)})
 
@@ -251,6 +254,13 @@ class Effects(Enforcement):
             provisioning_uri=order.uri if pending is None else None,
         )
         return Done(reply, {"change": _told(change), **faces})
+
+
+def _claimed(submission: Submission) -> str | None:
+    """The device to which a client of a gateway is to be bound; None of a kiosk, and where none is."""
+    if not submission.kiosk.is_gateway or submission.action not in {Action.REGISTER, Action.UPDATE_MAC}:
+        return None
+    return submission.claims.new_mac or submission.claims.mac
 
 
 def _permission(granted: Granted | None) -> str | None:

@@ -15,6 +15,7 @@ from auth_server.admins import Admins, Role
 from auth_server.changes import Asked, Change, Changes
 from auth_server.duplicates import Duplicates, Found, Looked
 from auth_server.errors import AttemptRefused, Denied, Malformed, RequestRefused
+from auth_server.kiosks import Kiosks
 from auth_server.notifications import Event, Notifications
 from auth_server.tickets import Tickets
 
@@ -44,6 +45,7 @@ class Enforcement:
     admins: Admins
     tickets: Tickets
     changes: Changes
+    kiosks: Kiosks
     duplicates: Duplicates
     notifications: Notifications
 
@@ -68,10 +70,13 @@ class Enforcement:
         """Put a settled change in force in the caller's transaction: the old factor ends with this.
 
         `looked` makes it quick where there is a new face. Returns what the audit keeps of it. Raises EffectRefused
-        when it cannot be: a name taken, a ticket used, an account disabled or gone, a face of another name.
+        when it cannot be: a name taken, a ticket used, an account disabled or gone, a face of another name, a claimed
+        device that is a kiosk now.
         """
         if change.action is Action.REGISTER:
             self.check_free(session, change)
+        if change.new.claimed_mac is not None and self.kiosks.has_mac(session, change.new.claimed_mac):
+            raise EffectRefused(AttemptRefused("the device that was claimed through a gateway is a kiosk now"))
         faces = self.check_face(session, change, now, looked)
         if change.action is Action.REGISTER:
             self._register(session, change, now)

@@ -5,23 +5,16 @@ let it in, says who may come through it, and whether a picture that was not aske
 """
 
 from dataclasses import dataclass
-from typing import Final
-
-from sqlalchemy import bindparam, select
 
 from auth_contract.actions import Action
 from auth_contract.messages import GatewayRefusal
-from auth_server.asking import FACES
 from auth_server.domain import AuditEntry, Kiosk
 from auth_server.errors import KioskRefused, Malformed, UseKiosk
 from auth_server.gateway_names import GatewayNames
-from auth_server.policy import POLICY, THROUGH_GATEWAY
+from auth_server.kiosks import Kiosks
+from auth_server.policy import RECOVERIES, WIRE_ACTIONS
 from auth_server.settings import ThroughGatewaySettings
 from auth_server.store.database import Database
-from auth_server.store.models import KIOSKS
-
-_WITH_MAC = select(KIOSKS.c.kiosk_id).where(KIOSKS.c.mac_address == bindparam("mac"))
-_WITH_FACE: Final = frozenset(action for action in Action if FACES & set(POLICY[action].factors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +44,20 @@ class Gateways:
             return
         if peer is None:
             raise Malformed("peer", "is the address of the client for whom a gateway asks")
-        if action not in THROUGH_GATEWAY:
+        if action not in WIRE_ACTIONS:
             raise Malformed("action", f"{action.value} cannot be asked for through a gateway")
-        if action in _WITH_FACE and not self.settings.passive_alone:
+        # All of them show a face.
+        if not self.settings.passive_alone:
             why = f"{action.value}: gateway.passive_alone = false, and nobody can be asked to move through a gateway"
             raise UseKiosk(why)
+        if action in RECOVERIES and not self.settings.recoveries:
+            raise UseKiosk(f"{action.value}: gateway.recoveries = false, because what is changed holds at kiosks too")
 
     def standing(self, username: str, mac: str) -> Standing:
         """Return how a name and a claimed MAC stand; a name that no account has is looked up alike."""
         with self.database.read() as session:
             is_listed = GatewayNames.has(session, username)
-            is_a_kiosks = session.connection().execute(_WITH_MAC, {"mac": mac}).first() is not None
+            is_a_kiosks = Kiosks.has_mac(session, mac)
         return Standing(is_listed or self.settings.users == "all", is_a_kiosks)
 
 

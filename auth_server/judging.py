@@ -189,7 +189,7 @@ class Judge:
         recording = _recording(submission, submission.claims.new_frames, now)
         with STAGE_SECONDS.labels("enrol").time():
             try:
-                # What was not asked for shows no second pose; its presence is judged like any other's.
+                # One picture shows no second pose. Of presence its look is left to judge by.
                 taken = recording.frames if recording.is_still else recording
                 seen = self.face_engine.enrol(taken)
             except FaceUnusable as error:

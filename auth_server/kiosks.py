@@ -27,6 +27,7 @@ _COLUMNS = select(
     KIOSKS.c.state,
 )
 _FIND = _COLUMNS.where(KIOSKS.c.kiosk_id == bindparam("wanted"))
+_WITH_MAC = select(KIOSKS.c.kiosk_id).where(KIOSKS.c.mac_address == bindparam("mac"))
 _LIST = _COLUMNS.order_by(KIOSKS.c.kiosk_id)
 _ADD = insert(KIOSKS)
 _ENABLE = update(KIOSKS).where(KIOSKS.c.kiosk_id == bindparam("wanted")).values(enabled=bindparam("enabled"))
@@ -65,7 +66,9 @@ class Kiosks:
 
         Raises ValueError for an id, key or MAC of the wrong form, StoreError for an id in use.
         """
-        kiosk = Kiosk(_KIOSK_ID.validate_python(kiosk_id), public_key, mac and canonical_mac(mac), enabled=True)
+        kiosk = Kiosk(
+            _KIOSK_ID.validate_python(kiosk_id), public_key, None if mac is None else canonical_mac(mac), enabled=True
+        )
         if len(public_key) != 32:
             raise ValueError(f"an Ed25519 public key has 32 bytes, this one has {len(public_key)}")
         values: dict[str, object] = {
@@ -82,6 +85,11 @@ class Kiosks:
                 raise StoreError(f"kiosk {kiosk.kiosk_id!r} is registered already: choose another id")
             connection.execute(_ADD, values)
         return kiosk
+
+    @staticmethod
+    def has_mac(session: Session, mac_address: str) -> bool:
+        """Whether a kiosk, enabled or not, has this MAC, as the caller's transaction sees it."""
+        return session.connection().execute(_WITH_MAC, {"mac": mac_address}).first() is not None
 
     def macs(self) -> dict[str, str]:
         """Return the kiosk of each MAC; where an enabled and a disabled one share it, the enabled one."""

@@ -99,7 +99,7 @@ POLICY: Final[Mapping[Action, ActionPolicy]] = MappingProxyType(
     }
 )
 
-THROUGH_GATEWAY: Final = frozenset(
+WIRE_ACTIONS: Final = frozenset(
     {
         Action.LOGIN,
         Action.REGISTER,

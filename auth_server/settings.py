@@ -198,6 +198,10 @@ class ThroughGatewaySettings(_Section):
         default=False,
         description="Whether the look of one picture may stand for a live person; else clients are told to use a kiosk",
     )
+    recoveries: bool = Field(
+        default=False,
+        description="Whether factors may be changed through it, which then hold at kiosks; else they are told the same",
+    )
 
 
 class AuditSettings(_Section):

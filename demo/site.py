@@ -145,7 +145,7 @@ class Site:
             raise CommandFailed(f"4auth-gateway identity: {done.stderr.strip()}")
         identity = json.loads(done.stdout)
         self.provision("kiosk", "add", identity["kiosk_id"], "--gateway", "--public-key", identity["public_key"])
-        section = {"gateway": {"enabled": True, "users": users, "passive_alone": passive_alone}}
+        section = {"gateway": {"enabled": True, "users": users, "passive_alone": passive_alone, "recoveries": True}}
         with self.settings.open("a") as settings:
             settings.write(toml(section))
 

@@ -1,5 +1,6 @@
 """`4auth-provision gateway`: who may come through a gateway, and the files of one."""
 
+import shutil
 from pathlib import Path
 
 import click
@@ -113,11 +114,16 @@ def init(desk: Desk, folder: Path, gateway_id: str, port: int, health_port: int)
         health_port=health_port,
         server_port=settings.listen.port,
     )
+    pin = read_pin(settings.listen.tls_certificate)
     try:
         folder.mkdir(mode=0o700)
+        try:
+            make_gateway(plan, plan, pin, desk.now())
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # it was made here, and half of it would stand in the way
+            raise
     except OSError as error:
         raise Refused(f"{folder} cannot be made: {error.strerror}: name a new folder that you may write to") from error
-    make_gateway(plan, plan, read_pin(settings.listen.tls_certificate), desk.now())
     desk.output.say(f"The gateway {gateway_id} has its settings in {plan.settings}.")
     for line in next_steps(plan):
         desk.output.say(line)

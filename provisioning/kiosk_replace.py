@@ -80,6 +80,7 @@ def _replace(site: Site, database: Database, found: Kiosk, after: Kiosk, act: Ac
     with database.transaction() as session:
         is_moved = new.mac_address != new.old_mac_address
         moved = bound_to(session, found.mac_address) if is_moved else []
+        before = bound_to(session, new.mac_address) if is_moved else []
         attempts = replace_machine(session, new, act.now)
         ended = _end_changes(site, database, session, new, act)
     return {
@@ -89,6 +90,7 @@ def _replace(site: Site, database: Database, found: Kiosk, after: Kiosk, act: Ac
         "changes_ended": ended[:NAMES_MAX],
         "people_moved": len(moved),
         "moved": moved[:NAMES_MAX],
+        "bound_already": before[:NAMES_MAX],
     }
 
 
@@ -108,9 +110,11 @@ def _tell(desk: Desk, after: Kiosk, done: Mapping[str, object]) -> None:
     desk.output.say(f"Kiosk {after.kiosk_id} has a new key.")
     if done["people_moved"]:
         desk.output.say(f"{done['people_moved']} people are bound to {after.mac_address} now.")
+    if done["bound_already"]:
+        desk.output.say(f"Bound to its MAC before, so they may log in there: {', '.join(done['bound_already'])}.")  # type: ignore[arg-type]
     for username in list(done["changes_ended"]):  # type: ignore[call-overload]
         desk.output.say(f"The pending change of {username} has ended: it was asked for there.")
     if not after.enabled:
         desk.output.say(f"It is disabled: `4auth-provision kiosk enable {after.kiosk_id}` lets it in.")
-    names = ("attempts_ended", "changes_ended", "people_moved")
+    names = ("attempts_ended", "changes_ended", "people_moved", "bound_already")
     desk.output.result({"kiosk": kiosk_document(after), **{name: done[name] for name in names}})

@@ -70,6 +70,7 @@ sources = {sources}
 # enabled = true            # lets `4auth-gateway` in, whose clients no signature proves: docs/gateway.md
 # users = "listed"          # names of `4auth-provision gateway allow`, or "all"
 # passive_alone = true      # the look of one picture stands for a live person; else clients are told to use a kiosk
+# recoveries = true         # factors may be changed through it too, which then hold at kiosks
 
 # [notify]
 # kind = "command"        # or "webhook"; is told of every change of a person's factors

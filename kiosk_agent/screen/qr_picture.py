@@ -7,6 +7,7 @@ alone can open, and no longer than its step lasts. What a process left that was 
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,8 +62,9 @@ class QrPicture:
     def _remove_of_the_dead(self) -> None:
         for folder in self._place.glob(f"{_PREFIX}[0-9]*-*"):
             pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-            if folder.lstat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another client that starts may be quicker
+                if folder.lstat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def in_memory() -> Path:

@@ -198,5 +198,5 @@ def made_gate(house: House) -> Gate:
     return gate
 
 
-OPEN = {"enabled": True, "users": "listed", "passive_alone": True}
+OPEN = {"enabled": True, "users": "listed", "passive_alone": True, "recoveries": True}
 """The site's section, so that everything that is listed may come through."""

@@ -376,6 +376,14 @@ def test_where_a_picture_may_not_stand_for_a_person_the_reply_says_to_use_a_kios
         assert detail["gateway"] == PEER
 
 
+def test_where_no_factor_may_be_changed_from_elsewhere_log_in_and_registering_go_on(gate: Gate) -> None:
+    people = {cmd: gate.newcomer() if cmd == "200" else gate.person() for cmd in FIELDS}
+    with gate.site_settings(recoveries=False), gate.client() as client:
+        replies = {cmd: client.ask(**right(gate, cmd, person)) for cmd, person in people.items()}
+    assert {cmd for cmd, reply in replies.items() if reply == USE_KIOSK} == {"300", "310", "320", "330"}
+    assert [replies[cmd]["status"] for cmd in ("100", "200")] == ["ok", "ok"]
+
+
 def test_where_the_server_is_down_the_reply_says_so_and_the_connection_lasts_until_it_is_back(gate: Gate) -> None:
     person = gate.person()
     with gate.client() as client:

@@ -13,15 +13,17 @@ from auth_contract.actions import Action
 from auth_contract.messages import SUBMISSIONS
 from auth_server.admins import Role
 from auth_server.bootstrap import new_token
+from auth_server.changes import Asked, NewFactors
+from auth_server.enforcement import EffectRefused
 from auth_server.gateway_names import GatewayNames
-from auth_server.policy import POLICY, THROUGH_GATEWAY, through_gateway
+from auth_server.policy import POLICY, RECOVERIES, WIRE_ACTIONS, through_gateway
 
 from .conftest import MAC, NEW_PASSWORD, PASSWORD, FakeKiosk, picture
 
 CLIENT, OTHER_CLIENT, PEER = "02:00:5e:77:00:01", "02:00:5e:77:00:02", "192.0.2.7"
-OPEN = {"gateway": {"enabled": True, "passive_alone": True}}
+OPEN = {"gateway": {"enabled": True, "passive_alone": True, "recoveries": True}}
 LIVELY = {**OPEN, "face": {"models": "none", "presence": "both"}}
-EVERYBODY = {"gateway": {"enabled": True, "passive_alone": True, "users": "all"}}
+EVERYBODY = {"gateway": {**OPEN["gateway"], "users": "all"}}
 
 
 @pytest.fixture
@@ -141,12 +143,23 @@ SHUT = {"gateway": {"enabled": True, "users": "all"}}
 
 
 @pytest.mark.parametrize("sections", [SHUT], indirect=True)
-@pytest.mark.parametrize("action", sorted(THROUGH_GATEWAY))
+@pytest.mark.parametrize("action", sorted(WIRE_ACTIONS))
 def test_where_the_look_alone_does_not_do_people_are_sent_to_a_kiosk(client, site, action):
     assert refusal(client.ask(action)) == (403, "use_kiosk", "This cannot be done from here. Please go to a kiosk.")
     row = site.last_row()
     assert (row["reason"], row["username"], row["kiosk"]) == ("use_kiosk", "ada", "gate-1")
     assert row["detail"]["gateway"] == {"peer": PEER}
+
+
+UNCHANGED = {"gateway": {"enabled": True, "passive_alone": True}}
+
+
+@pytest.mark.parametrize("sections", [UNCHANGED], indirect=True)
+@pytest.mark.parametrize("action", sorted(WIRE_ACTIONS))
+def test_no_factor_is_changed_through_it_unless_the_settings_say_so(client, site, action):
+    """Since a new one counts at the person's kiosks: a password and a photograph would lead to the door."""
+    reply = client.ask(action)
+    assert (reply.json.get("reason") == "use_kiosk") == (action in RECOVERIES)
 
 
 @pytest.mark.parametrize("sections", [{}], indirect=True)
@@ -156,7 +169,7 @@ def test_no_gateway_is_let_in_unless_the_settings_say_so(client, site):
     assert "gateway.enabled = false" in row["detail"]["why"] and row["kiosk"] == "gate-1"
 
 
-@pytest.mark.parametrize("action", sorted(set(Action) - THROUGH_GATEWAY))
+@pytest.mark.parametrize("action", sorted(set(Action) - WIRE_ACTIONS))
 def test_what_the_wire_has_no_code_for_is_refused(client, action):
     """So a stolen gateway can neither approve nor cancel."""
     assert refusal(client.open(action))[:2] == (422, "malformed")
@@ -227,6 +240,25 @@ class TestChanges:
         assert refusal(client.ask())[1] == "denied"
         assert client.ask(who="ada after the accident").status_code == 200
 
+    def test_a_claimed_device_that_became_a_kiosk_meanwhile_is_not_bound(self, client, site):
+        """Where a change waited: nobody may choose a kiosk from elsewhere, tomorrow's neither."""
+        client.ask(Action.UPDATE_MAC)
+        pending = site.services.authenticator.effects
+        change = pending.changes.new(
+            Asked(
+                username="ada",
+                action=Action.UPDATE_MAC,
+                kiosk_id="gate-1",
+                new=NewFactors(mac_addresses=frozenset({MAC, CLIENT}), claimed_mac=CLIENT),
+            ),
+            POLICY[Action.UPDATE_MAC],
+            site.time.now(),
+        )
+        key = FakeKiosk("kiosk-3", CLIENT, site.time.now).key.public_key().public_bytes_raw()
+        site.services.kiosks.add("kiosk-3", key, CLIENT)
+        with site.services.database.transaction() as session, pytest.raises(EffectRefused, match="is a kiosk now"):
+            pending.put_in_force(session, change, site.time.now())
+
     def test_a_print_is_not_enrolled(self, client):
         assert refusal(client.ask(Action.RECOVER_FACE, who="print of ada"))[1] == "denied"
 
@@ -293,6 +325,24 @@ class TestFailures:
         assert site.login().status_code == 200, "at the own kiosk nothing of it counts"
 
 
+def test_a_grant_brings_no_assertion(client, site):
+    """Its clients have no use for one, and whoever breaks into the gateway shall have none."""
+    assert "assertion" not in client.ask().json and "assertion" not in site.last_row()["detail"]
+
+
+FOLLOWING = {**OPEN, "face": {"models": "none", "presence": "passive", "follow": True}}
+
+
+@pytest.mark.parametrize("sections", [FOLLOWING], indirect=True)
+def test_a_picture_from_elsewhere_draws_no_template_after_it(client, site):
+    site.time.moment += timedelta(days=2)
+    assert client.ask().status_code == 200
+    assert "template_followed" not in site.last_row()["detail"]
+    site.next_code()
+    assert site.login().status_code == 200
+    assert site.last_row()["detail"]["template_followed"] is True, "at a kiosk it would have been"
+
+
 class TestReports:
     """What a gateway could not take is written down under the name that came with it."""
 
@@ -311,6 +361,18 @@ class TestReports:
         site.post(paths.GATEWAY_REFUSALS, body, nonce=nonce, kiosk=client.gate)
         assert site.post(paths.GATEWAY_REFUSALS, body, nonce=nonce, kiosk=client.gate).status_code == 401
 
+    def test_a_flood_of_them_has_a_budget_and_is_counted(self, client, site):
+        """What strangers cause cheaply must not fill the disk."""
+        budget = site.services.row_budget
+        while budget.spend("gateway gate-1") is not None:
+            pass
+        budget.drain()
+        before = site.services.audit.head().sequence
+        body = json.dumps(self.REPORT).encode()
+        reply = site.post(paths.GATEWAY_REFUSALS, body, nonce=new_token(), kiosk=client.gate)
+        assert reply.json == {"outcome": "noted"}, "the gateway has nothing to do with it"
+        assert site.services.audit.head().sequence == before and budget.drain() == {"gateway gate-1": 1}
+
     def test_a_kiosk_has_none_to_report(self, client, site):
         reply = site.post(paths.GATEWAY_REFUSALS, json.dumps(self.REPORT).encode(), nonce=new_token())
         assert refusal(reply)[:2] == (401, "kiosk_refused")
@@ -324,7 +386,7 @@ def test_a_gateways_sign_of_life_has_no_mac_and_a_kiosks_lack_of_one_is_a_fault(
     assert site.services.kiosks.find("kiosk-1").faults == (f"its MAC is none, and {MAC} is registered",)
 
 
-@pytest.mark.parametrize("action", sorted(THROUGH_GATEWAY))
+@pytest.mark.parametrize("action", sorted(WIRE_ACTIONS))
 def test_a_gateway_takes_no_factor_away(action):
     """By the table alone: what differs is where failures count, and the first code."""
     policy, there = POLICY[action], through_gateway(POLICY[action])
