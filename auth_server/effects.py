@@ -99,7 +99,7 @@ class Effects(Enforcement):
     def _moved(self, case: Case, judged: Judged, policy: ActionPolicy, now: datetime) -> Template | None:
         """The template that follows this login; only where the site has it follow, and all factors were shown."""
         is_whole = policy.effect is Effect.LET_IN and policy.clears_failures and judged.all_passed
-        if case.submission.kiosk.is_gateway:  # nobody was asked to move, and what counts at kiosks would
+        if policy.counting is Counting.GATEWAYS:  # one picture, and nobody was asked to move
             return None
         if self.follow_within is None or not is_whole or case.enrolment is None or judged.seen is None:
             return None
