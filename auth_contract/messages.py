@@ -192,13 +192,13 @@ GATEWAY_MEMBERS: Final = frozenset({"peer", "new_mac"})
 
 
 class LoginReply(WireModel):
-    """A granted login; `assertion` is a 60 s EdDSA JWT that anyone with the JWKS can verify. A gateway gets none."""
+    """A granted login; `assertion` is a 60 s EdDSA JWT that anyone with the JWKS can verify, empty for a gateway."""
 
     outcome: Literal["granted"] = "granted"
     username: Username
     granted_at: Timestamp
     message: Message
-    assertion: str | None = Field(default=None, max_length=2048, repr=False)
+    assertion: str = Field(max_length=2048, repr=False)
 
 
 class PendingChange(WireModel):

@@ -174,7 +174,7 @@ class Effects(Enforcement):
         username, kiosk_id = submission.claims.username, submission.kiosk.kiosk_id
         message = login_sentence(self.changes.glance(session, username))
         if submission.kiosk.is_gateway:  # its clients have no use for one, and whoever breaks into it shall not
-            return Done(LoginReply(username=username, granted_at=now, message=message), {})
+            return Done(LoginReply(username=username, granted_at=now, message=message, assertion=""), {})
         issued = self.assertions.issue(username, kiosk_id, submission.attempt.nonce, now)
         reply = LoginReply(username=username, granted_at=now, message=message, assertion=issued.token)
         return Done(reply, {"assertion": issued.jti, **self._follow(session, order, now)})

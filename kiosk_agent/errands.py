@@ -143,7 +143,7 @@ class Errands:
 
     def _granted(self, errand: Submit, reply: LoginReply) -> Event:
         proof = self.verifier.verify(
-            reply.assertion or "", username=errand.entries.name, nonce=errand.attempt.nonce, now=self.around.now()
+            reply.assertion, username=errand.entries.name, nonce=errand.attempt.nonce, now=self.around.now()
         )
         return Granted(errand.ticket, proof, reply.message)
 

@@ -54,7 +54,7 @@ class Server:
         self.asked.append(request)
         if self.ending is not None:
             raise self.ending
-        return LoginReply(username="ann", granted_at=NOW, message="Access granted.")
+        return LoginReply(username="ann", granted_at=NOW, message="Access granted.", assertion="")
 
     def note_refusal(self, refusal: GatewayRefusal) -> None:
         self.asked.append(refusal)
