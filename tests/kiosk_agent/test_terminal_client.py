@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -520,8 +521,16 @@ def test_a_program_is_told_that_the_person_left(sit) -> None:
     assert seat.leave() == 0
 
 
+@pytest.fixture
+def hangs_up() -> Iterator[None]:
+    """Programs that are started are ended by SIGHUP, also where these tests are run by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_that_ends_the_program_puts_the_terminal_back_first(name, sit) -> None:
+def test_a_signal_that_ends_the_program_puts_the_terminal_back_first(name, sit, hangs_up) -> None:
     seat = sit(program=[sys.executable, "-c", PROGRAM])
     seat.ask_for_a_new_secret()
     assert not termios.tcgetattr(seat._descriptor)[3] & termios.ECHO
