@@ -24,13 +24,18 @@ need() {
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# mirror: where this machine takes Debian itself from, so that no place is named here.
+mirror() {
+    apt-get indextargets --format '$(SITE) $(COMPONENT)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null | awk '$2 == "main" {print $1; exit}'
+}
+
 # apt_of FOLDER SUITE COMMAND ... : apt-get or apt-cache on another release of Debian, beside this machine's own.
 apt_of() {
     local folder="$1" suite="$2"
     shift 2
     mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
     # The lists of testing expire after a week, and a mirror of them may be older.
-    echo "deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
+    echo "deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) $suite main" \
         >"$folder/$suite.list"
     local apt="$1"
     shift

@@ -48,7 +48,7 @@ make_root() { # puts Debian $suite with libcamera and what the driver imports un
     mmdebstrap --quiet --variant=apt --aptopt='Apt::Install-Recommends "false"' \
         --include=python3,python3-libcamera,libcamera-ipa,python3-numpy,python3-pil,python3-pydantic,python3-structlog \
         "$suite" "$part" "deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-        http://deb.debian.org/debian $suite main"
+        $(mirror) $suite main"
     version="$(chroot "$part" python3 -c 'import sys; print(f"{sys.version_info[0]}.{sys.version_info[1]}")')"
     # Debian has no picamera2; what else it imports and a picture needs is pure Python.
     "$project/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
