@@ -40,8 +40,9 @@ def test_it_has_a_mac_or_is_a_gateway_and_not_both(command, arguments):
 
 
 def test_two_gateways_do_not_share_a_mac_that_they_do_not_have(command):
-    command("kiosk", "add", "gate-1", "--gateway", "--public-key", KEY)
-    command("kiosk", "add", "gate-2", "--gateway", "--public-key", OTHER_KEY)
+    for gateway_id, key in (("gate-1", KEY), ("gate-2", OTHER_KEY)):
+        command.json("kiosk", "add", gateway_id, "--gateway", "--public-key", key)
+    assert [kiosk["mac_address"] for kiosk in command.json("kiosk", "list")["kiosks"]] == [None, None]
 
 
 def test_nobody_is_bound_to_a_gateway(with_ann):
