@@ -76,7 +76,7 @@ def real_surroundings(clock_offset: timedelta = timedelta(0)) -> Surroundings:
 
 
 class AuthClient:
-    """One kiosk's exchanges with its auth server. Not for several threads at once.
+    """One device's exchanges with its auth server. Not for several threads at once.
 
     `clock_offset_s` is this clock minus the server's by the date of its last reply, whatever it said.
     """

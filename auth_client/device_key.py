@@ -1,4 +1,4 @@
-"""The kiosk's Ed25519 key: made here on the first start, and never leaving the machine."""
+"""A device's Ed25519 key: made here on the first start, and never leaving the machine."""
 
 import base64
 import os
@@ -24,7 +24,7 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
     """Return the device key, made with mode 0600 in a folder of mode 0700 where there is none.
 
     Raises DeviceKeyRefused when a key is there but readable by others, unreadable or no Ed25519 key:
-    it is never replaced, since the server knows the kiosk by it.
+    it is never replaced, since the server knows the device by it.
     """
     if not os.path.lexists(path):
         _make_key(path)
@@ -101,7 +101,7 @@ def _load_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-_ADVICE = "restore it from a backup, or move it away and register the kiosk again"
+_ADVICE = "restore it from a backup, or move it away and register the device again"
 
 
 def _check_mode(path: Path, mode: int, forbidden: int, advice: str) -> None:

@@ -85,7 +85,7 @@ class PinnedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"https": pinned_pool(self._pins)}
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Refuse: a proxy would stand between the kiosk and the key that it must see."""
+        """Refuse: a proxy would stand between the device and the key that it must see."""
         raise ServerNotTrusted("none, a proxy was asked for", self._pins)
 
 

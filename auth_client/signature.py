@@ -1,4 +1,4 @@
-"""The signature under each request of a kiosk (RFC 9421), as `auth_contract.signing` says it."""
+"""The signature under each request of a device (RFC 9421), as `auth_contract.signing` says it."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for a display. Pure."""
+"""Text from outside, made fit for a display, and for a field of `Printable`. Pure."""
 
 
 def neutral(text: str) -> str:

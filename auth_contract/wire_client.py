@@ -59,7 +59,7 @@ def trusting(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Only the holder of this very certificate's key is trusted, so its names add nothing.
+    # Who holds the key of what is trusted is the gateway, whatever name the certificate has.
     context.check_hostname = False
     context.load_verify_locations(certificate)
     if own is not None:

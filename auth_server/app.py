@@ -11,7 +11,7 @@ from auth_contract.limits import BODY_MAX_BYTES
 from auth_contract.messages import ErrorReply
 from auth_server import exchange
 from auth_server.api import api, render, services
-from auth_server.domain import AuditEntry
+from auth_server.domain import AuditEntry, through_gateway_of
 from auth_server.errors import AuthServerError, RequestRefused
 from auth_server.incidents import report_incident
 from auth_server.metrics import INCIDENTS, REQUEST_SECONDS, REQUESTS, UNWRITTEN_ROWS, count_outcome
@@ -82,7 +82,7 @@ def _record(reason: Reason, detail: dict[str, object]) -> None:
         source_address=known.source_address,
         detail={
             **({"attempt": known.attempt_id} if known.attempt_id else {}),
-            **({"gateway": {"peer": known.peer}} if known.peer else {}),
+            **through_gateway_of(known.peer),
             **detail,
         },
     )

@@ -15,7 +15,7 @@ from auth_contract.actions import Action, CaptureHint, Reason
 from auth_server.accounts import Accounts
 from auth_server.audit import AuditLog
 from auth_server.changes import Change, Changes
-from auth_server.domain import AuditEntry, Enrolment
+from auth_server.domain import AuditEntry, Enrolment, through_gateway_of
 from auth_server.effects import Done, Effects, Order, Reply
 from auth_server.enforcement import EffectRefused
 from auth_server.errors import AttemptRefused, CaptureAgain, Denied, Locked, RequestRefused, Unavailable
@@ -164,11 +164,6 @@ def _standing(enrolment: Enrolment | None) -> dict[str, object]:
     return {"account": "enabled" if enrolment.face_enabled else "face disabled"}
 
 
-def _through(submission: Submission) -> dict[str, object]:
-    """The mark of what came through a gateway: the client's address."""
-    return {"gateway": {"peer": submission.claims.peer}} if submission.kiosk.is_gateway else {}
-
-
 def _entry(submission: Submission, reason: Reason | None, detail: Mapping[str, object]) -> AuditEntry:
     return AuditEntry(
         action=submission.action.value,
@@ -177,5 +172,5 @@ def _entry(submission: Submission, reason: Reason | None, detail: Mapping[str, o
         username=submission.claims.username,
         kiosk_id=submission.kiosk.kiosk_id,
         source_address=submission.source_address,
-        detail={"attempt": submission.attempt.attempt_id, **_through(submission), **detail},
+        detail={"attempt": submission.attempt.attempt_id, **through_gateway_of(submission.claims.peer), **detail},
     )

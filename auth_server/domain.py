@@ -167,6 +167,11 @@ class Granted:
     mac_addresses: frozenset[str] = frozenset()
 
 
+def through_gateway_of(peer: str | None) -> Mapping[str, object]:
+    """What a row's detail says of a gateway's client; nothing where there is none."""
+    return {} if peer is None else {"gateway": {"peer": peer}}
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """What one audit row says, before the log gives it a number, a salt and a hash.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from auth_contract.actions import Action
 from auth_contract.messages import GatewayRefusal
-from auth_server.domain import AuditEntry, Kiosk
+from auth_server.domain import AuditEntry, Kiosk, through_gateway_of
 from auth_server.errors import KioskRefused, Malformed, UseKiosk
 from auth_server.gateway_names import GatewayNames
 from auth_server.kiosks import Kiosks
@@ -76,6 +76,6 @@ def refusal_entry(kiosk: Kiosk, refusal: GatewayRefusal, source_address: str | N
             "why": f"{refusal.field}: {refusal.rule}",
             "field": refusal.field,
             "rule": refusal.rule,
-            "gateway": {"peer": refusal.peer},
+            **through_gateway_of(refusal.peer),
         },
     )

@@ -13,6 +13,7 @@ from auth_client.version import program_version
 from auth_contract.actions import Reason
 from auth_contract.limits import CLOCK_SKEW_MAX_S
 from auth_contract.messages import HeartbeatRequest, KioskState
+from auth_contract.neutral import neutral
 from kiosk_agent.camera import Camera
 from kiosk_agent.errands import BROKEN, place, unavailable_message
 from kiosk_agent.errors import IdentityRefused
@@ -20,7 +21,6 @@ from kiosk_agent.events import Cause, Ending, Event, ServiceDown, ServiceUp
 from kiosk_agent.health import Health
 from kiosk_agent.identity import Identity
 from kiosk_agent.nic import has_carrier
-from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.vitals import Vitals
 
 _DOWN_INTERVAL_S: Final = 3.0

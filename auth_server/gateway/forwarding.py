@@ -11,6 +11,7 @@ from auth_client.client import AuthClient, Surroundings
 from auth_client.errors import Refused, ServerError, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from auth_contract.actions import Action
 from auth_contract.messages import GatewayRefusal, SubmissionRequest
+from auth_contract.neutral import neutral
 from auth_contract.wire import WireReply, WireRequest, to_json
 from auth_server.gateway import answers
 from auth_server.gateway.metrics import REQUEST_SECONDS, REQUESTS
@@ -79,7 +80,7 @@ class Forwarder:
         if fault.username is None:
             return
         try:
-            rule = _printable(fault.rule)
+            rule = neutral(fault.rule)
             self._client().note_refusal(
                 GatewayRefusal(peer=peer, username=fault.username, action=fault.action, field=fault.field, rule=rule)
             )
@@ -94,7 +95,3 @@ class Forwarder:
             own.client = self._make_client()
         client: AuthClient = own.client
         return client
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)

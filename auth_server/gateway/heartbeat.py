@@ -7,6 +7,7 @@ import structlog
 from auth_client.client import AuthClient, Surroundings
 from auth_client.errors import ServerError
 from auth_contract.messages import HeartbeatRequest, KioskState
+from auth_contract.neutral import neutral
 from auth_server.gateway.metrics import SERVER_UP
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ class Heartbeat:
         if self.fault != fault:
             log.warning("server_away", error=fault)
         self.fault = fault
-        self._last_error = "".join(c if c.isprintable() else " " for c in fault)[:_ERROR_MAX]
+        self._last_error = neutral(fault)[:_ERROR_MAX]
 
     def _state(self) -> KioskState:
         offset_s = self._client.clock_offset_s

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from auth_contract.actions import Movement
+from auth_contract.neutral import neutral
 from kiosk_agent.events import Key, Step
 from kiosk_agent.phrases import Language, Phrase, Speaker
 from kiosk_agent.screen import words
-from kiosk_agent.screen.neutral import neutral
 
 Tone = Literal["plain", "good", "bad", "busy"]
 Oval = Literal["", "seek", "good"]

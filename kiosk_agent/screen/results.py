@@ -4,12 +4,12 @@ from datetime import datetime
 from math import ceil
 
 from auth_contract.actions import Action, Need
+from auth_contract.neutral import neutral
 from kiosk_agent.answering import CAPTURES_MAX
 from kiosk_agent.events import Ending, Outcome, Step, Waits
 from kiosk_agent.phrases import Phrase
 from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame, View
-from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.standing import Session
 
 

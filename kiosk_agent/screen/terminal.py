@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import Final, TextIO
 
+from auth_contract.neutral import neutral
 from kiosk_agent.camera.driver import Image
 from kiosk_agent.errors import ScreenFault
 from kiosk_agent.events import KeyEvent
@@ -22,7 +23,6 @@ from kiosk_agent.languages import Speakers
 from kiosk_agent.phrases import Phrase
 from kiosk_agent.screen.columns import width_of, wrap
 from kiosk_agent.screen.frame import View
-from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.screen.qr import INK, qr_lines, smallest
 from kiosk_agent.screen.qr_picture import QrPicture
 from kiosk_agent.settings import TerminalScreen

@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from auth_contract.actions import Movement
 from auth_contract.limits import ADMIN_SECRET_CHARS, TICKET_CHARS
+from auth_contract.neutral import neutral
 from kiosk_agent.events import Key, Step
 from kiosk_agent.flows import FIELDS, MENUS, PICTURES, Option
 from kiosk_agent.hints import HINTS
 from kiosk_agent.phrases import Language, Phrase
 from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame, View
-from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.screen.results import outcome_view
 from kiosk_agent.session import Session
 

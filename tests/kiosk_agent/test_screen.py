@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from auth_contract.actions import Action, CaptureHint, Movement, Need
 from auth_contract.messages import AttemptReply
+from auth_contract.neutral import neutral
 from demo.terminal import Terminal as Display
 from kiosk_agent.errors import ScreenFault
 from kiosk_agent.events import Cause, Ending, Entries, Key, NewSecret, Outcome, Step, Waits
@@ -22,7 +23,6 @@ from kiosk_agent.hints import HINTS
 from kiosk_agent.phrases import Language
 from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame, View
-from kiosk_agent.screen.neutral import neutral
 from kiosk_agent.screen.qr import qr_lines, smallest
 from kiosk_agent.screen.terminal import TerminalBackend
 from kiosk_agent.screen.view import view
