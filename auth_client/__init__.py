@@ -8,5 +8,6 @@ signature    what is under each request
 device_key   the key, made on the device and never leaving it
 settings     where the server is, and which keys it may have
 version      which release of the program speaks
+systemd      what a program tells the manager that started it
 errors       what an exchange can end with
 """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
     from auth_server.settings import ServerSettings
+    from auth_server.watchdog import Watchdog
 
 EX_CONFIG = 78
 """sysexits.h: something in the settings, keys, models or store must be mended before a start."""
@@ -107,9 +108,13 @@ def _serve(settings: "ServerSettings") -> int:
     """Serve until stopped. Returns 78 where a worker refused to start, which it has said, 1 for other failures."""
     from gunicorn.arbiter import Arbiter
 
+    from auth_client.systemd import Notifier
+    from auth_server.watchdog import Watchdog
+
     master = os.getpid()
+    watchdog = Watchdog(settings.listen, Notifier.taken())
     try:
-        _gunicorn(settings).run()
+        _gunicorn(settings, watchdog).run()
     except SystemExit as end:
         if os.getpid() != master:  # a worker: its code is for gunicorn's master
             raise
@@ -168,13 +173,14 @@ def _warn_of_presence(settings: "ServerSettings") -> None:
         warnings.warn(settings.face.cost, UserWarning, stacklevel=2)
 
 
-def _gunicorn(settings: "ServerSettings") -> Any:
+def _gunicorn(settings: "ServerSettings", watchdog: "Watchdog") -> Any:
     from gunicorn.app.base import BaseApplication
     from gunicorn.errors import AppImportError
 
     from auth_server import bootstrap, tls
     from auth_server.app import create_app
     from auth_server.health import open_port
+    from auth_server.watchdog import Master
 
     context = tls.server_context(
         settings.listen.tls_certificate,
@@ -188,6 +194,7 @@ def _gunicorn(settings: "ServerSettings") -> Any:
 
         def load_config(self) -> None:
             config: Any = self.cfg
+            config.set("when_ready", watchdog.start)
             for name, value in _options(settings, context).items():
                 config.set(name, value)
 
@@ -202,6 +209,9 @@ def _gunicorn(settings: "ServerSettings") -> Any:
             services.notifier.start()
             gc.freeze()  # what was built so far stays: no collection need look at it again
             return create_app(services)
+
+        def run(self) -> None:
+            Master(self, watchdog).run()  # type: ignore[no-untyped-call]
 
     return Application()  # type: ignore[no-untyped-call]
 

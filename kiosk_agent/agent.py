@@ -14,10 +14,11 @@ from threading import Thread
 
 import structlog
 
+from auth_client.systemd import Notifier
 from auth_contract.actions import Action
 from kiosk_agent import memory
 from kiosk_agent.bootstrap import Services
-from kiosk_agent.camera_watch import CameraWatch
+from kiosk_agent.camera_watch import CAMERA_STALL_S, CameraWatch
 from kiosk_agent.deadlines import Deadlines
 from kiosk_agent.effects import Capture, Effect, Leave, OpenAttempt, OpenDoor, Submit
 from kiosk_agent.errands import ErrandThread, place
@@ -49,7 +50,6 @@ from kiosk_agent.screen import words
 from kiosk_agent.screen.frame import Frame
 from kiosk_agent.screen.view import view
 from kiosk_agent.session import Session, advance
-from kiosk_agent.systemd import CAMERA_STALL_S, Notifier
 
 _TICK_S = 1.0
 _PRESSES = (Typed, Erased, Cleared, Entered, Cancelled, MoreTime)

@@ -26,6 +26,9 @@ WARM: Final = frozenset(
 """The steps in which the camera streams: from the name on, so that at its turn it takes no time to start."""
 
 
+CAMERA_STALL_S: Final = 60.0
+"""The camera's thread makes progress at least at each probe; after this long without, it hangs."""
+
 FAULT: Final = "The camera of this kiosk gives no picture."
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from auth_client.systemd import Notifier
 from kiosk_agent import memory
 from kiosk_agent.agent import Running, Until
 from kiosk_agent.bootstrap import Services, build
@@ -18,7 +19,6 @@ from kiosk_agent.errors import StartRefused
 from kiosk_agent.events import Outcome
 from kiosk_agent.logs import configure_logging
 from kiosk_agent.settings import KioskSettings
-from kiosk_agent.systemd import Notifier
 
 _ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 

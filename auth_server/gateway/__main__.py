@@ -18,12 +18,14 @@ from prometheus_client import REGISTRY, generate_latest
 from auth_client.client import AuthClient, Surroundings, real_surroundings
 from auth_client.device_key import check_key, load_or_make_key, public_text
 from auth_client.errors import DeviceKeyRefused
+from auth_client.systemd import Notifier
 from auth_client.version import program_version
 from auth_server.errors import AuthServerError, StartRefused
 from auth_server.gateway.forwarding import Forwarder
 from auth_server.gateway.heartbeat import Heartbeat
 from auth_server.gateway.server import Gateway, open_socket, tls_context
 from auth_server.gateway.settings import GatewaySettings
+from auth_server.gateway.watchdog import Watchdog
 from auth_server.key_files import read_key_file
 from auth_server.local_port import LocalPort, refuse_taken_port
 from auth_server.settings_file import read_settings
@@ -138,15 +140,21 @@ def _serve(settings: GatewaySettings) -> int:
         Thread(target=heartbeat.run, args=(stopped,), name="heartbeat", daemon=True).start()
         LocalPort(settings.health, lambda: _faults(heartbeat), dict, lambda: generate_latest(REGISTRY)).start()
         forwarder = Forwarder(lambda: _client(settings, key, around), around)
-        asyncio.run(_run(Gateway(settings, listener, forwarder)))
+        gateway = Gateway(settings, listener, forwarder)
+        asyncio.run(_run(gateway, Watchdog(settings.listen, Notifier.taken(), lambda: gateway.is_full)))
         stopped.set()
     return 0
 
 
-async def _run(gateway: Gateway) -> None:
+async def _run(gateway: Gateway, watchdog: Watchdog) -> None:
+    def stop() -> None:
+        watchdog.stop()
+        gateway.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gateway.stop)
+        loop.add_signal_handler(number, stop)
+    watchdog.start()
     await gateway.serve()
 
 

@@ -21,6 +21,7 @@ from auth_server.gateway.frames import (
     write_frame,
 )
 from auth_server.gateway.metrics import REFUSED
+from auth_server.gateway.requests import empty
 from auth_server.gateway.settings import LimitSettings
 
 log = structlog.get_logger(__name__)
@@ -83,6 +84,8 @@ class Conversation:
             # What is read already is answered without a wait, so a thousand such requests would hold all others up.
             await asyncio.sleep(_TOO_FAST_S)
             return self._refused(answers.TOO_FAST, "too_fast")
+        if not text:  # by which the watchdog asks: it must not wait for a place at a server that does not answer
+            return to_json(answers.unusable(empty()))
         try:
             async with self.admittance.place(self.peer):
                 if self.reader.at_eof():

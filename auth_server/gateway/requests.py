@@ -42,10 +42,15 @@ class Unusable(Exception):
         self.action = action
 
 
+def empty() -> Unusable:
+    """Return what is wrong with a frame without a byte."""
+    return Unusable("frame", "is empty")
+
+
 def read_request(text: bytes) -> WireRequest:
     """Return the request in a frame. Raises Unusable."""
     if not text:
-        raise Unusable("frame", "is empty")
+        raise empty()
     try:
         members = parse_object(text)
     except StrictJsonError as error:

@@ -82,6 +82,11 @@ class Gateway:
         self._refusing = 0
         self._stopped = asyncio.Event()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether connections are closed without a word now, because even those that are told so are too many."""
+        return self._refusing >= _REFUSALS_MAX
+
     def stop(self) -> None:
         """Take no more connections, close those that ask nothing, and end when the rest was answered."""
         self._stopped.set()
@@ -115,7 +120,7 @@ class Gateway:
         else:
             REFUSED.labels(f"connections_{why}").inc()
             log.info("refused", peer=peer, why=f"connections_{why}")
-            if self._refusing >= _REFUSALS_MAX:
+            if self.is_full:
                 connection.close()
                 return
             self._refusing += 1

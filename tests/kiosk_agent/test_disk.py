@@ -8,9 +8,9 @@ import pytest
 
 from kiosk_agent.agent import Running
 from kiosk_agent.bootstrap import build
+from kiosk_agent.camera_watch import CAMERA_STALL_S
 from kiosk_agent.disk import FREE_MIN_BYTES, disk_fault
 from kiosk_agent.health import STALL_S
-from kiosk_agent.systemd import CAMERA_STALL_S
 
 FOLDER = Path("/var/lib/4auth")
 

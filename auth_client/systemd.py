@@ -1,6 +1,7 @@
-"""What the agent tells systemd: that it is ready, that it takes new settings, and, as long as it works, that it lives.
+"""What a program tells systemd: that it is ready, that it takes new settings, and, as long as it works, that it lives.
 
 The protocol is sd_notify(3): a datagram to the socket that `$NOTIFY_SOCKET` names. Without one nothing is sent.
+Kiosk, server and gateway use it.
 """
 
 import os
@@ -11,8 +12,10 @@ from contextlib import suppress
 from threading import Event as Flag
 from typing import Final
 
-CAMERA_STALL_S: Final = 60.0
-"""The camera's thread makes progress at least at each probe; after this long without, it hangs."""
+_VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
+_AGAIN_S: Final = 0.2
+"""Between two looks whether a program that starts answers yet."""
 
 
 class Notifier:
@@ -24,6 +27,19 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.interval_s = _interval_s(environment)
 
+    @classmethod
+    def taken(cls) -> "Notifier":
+        """Return the one of this process, and take its variables out of the environment: no child shall speak."""
+        made = cls()
+        for name in _VARIABLES:
+            os.environ.pop(name, None)
+        return made
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a manager to tell."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Everything is open: units that wait for this one may start."""
         self.send("READY=1")
@@ -33,7 +49,7 @@ class Notifier:
         self.send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The agent is ending on purpose."""
+        """The program is ending on purpose."""
         self.send("STOPPING=1")
 
     def send(self, text: str) -> None:
@@ -44,12 +60,22 @@ class Notifier:
             sender.sendto(text.encode(), self._address)
 
     def feed(self, is_alive: Callable[[], bool], stopped: Flag) -> None:
-        """Feed the watchdog until stopped, but only while the agent does what it should."""
+        """Feed the watchdog until stopped, but only while the program does what it should."""
         if self.interval_s is None:
             return
         while not stopped.wait(self.interval_s):
             if is_alive():
                 self.send("WATCHDOG=1")
+
+    def attend(self, answers: Callable[[], bool], stopped: Flag) -> None:
+        """Be ready once the program answers, and then feed the watchdog while it does, until stopped."""
+        if not self.is_heard:
+            return
+        while not answers():
+            if stopped.wait(_AGAIN_S):
+                return
+        self.ready()
+        self.feed(answers, stopped)
 
 
 def _interval_s(environment: Mapping[str, str]) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kiosk_agent.systemd import Notifier
+from auth_client.systemd import Notifier
 
 
 class Manager:
