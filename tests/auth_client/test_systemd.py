@@ -1,33 +1,13 @@
 """What systemd hears, at a real datagram socket."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from auth_client.systemd import Notifier
-
-
-class Manager:
-    """systemd's end of the socket."""
-
-    def __init__(self, address: str) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.settimeout(5)
-        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-
-    def heard(self) -> str:
-        return self.socket.recv(4096).decode()
-
-    def is_silent(self) -> bool:
-        self.socket.setblocking(False)
-        try:
-            self.socket.recv(4096)
-        except BlockingIOError:
-            return True
-        return False
+from tests.auth_client.manager import Manager
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -35,7 +15,7 @@ def manager(request, tmp_path: Path) -> Iterator[tuple[Manager, dict[str, str]]]
     address = str(tmp_path / "notify") if request.param == "file" else f"@4auth-test-{os.getpid()}-{id(request)}"
     made = Manager(address)
     yield made, {"NOTIFY_SOCKET": address}
-    made.socket.close()
+    made.close()
 
 
 def test_each_message_is_said_as_systemd_takes_it(manager) -> None:
@@ -84,3 +64,36 @@ def test_without_a_watchdog_for_this_process_nothing_is_fed(environment) -> None
 def test_a_manager_that_does_not_listen_is_no_reason_to_end(tmp_path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
     Notifier({}).ready()
+
+
+def test_without_a_manager_nothing_is_looked_at() -> None:
+    def answers() -> bool:
+        raise AssertionError("nobody would hear it")
+
+    Notifier({"WATCHDOG_USEC": "3000000"}).attend(answers, Rounds(5))
+
+
+def test_it_is_ready_when_it_first_answers_and_feeds_while_it_does(manager) -> None:
+    there, environment = manager
+    answers = iter([False, False, True, True, False, True])
+    rounds = Rounds(5)
+    Notifier(environment | {"WATCHDOG_USEC": "30000000"}).attend(lambda: next(answers), rounds)
+    assert [there.heard() for _ in range(3)] == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+    assert there.is_silent()
+    assert rounds.waits == [0.2, 0.2, 10.0, 10.0, 10.0, 10.0]
+
+
+def test_stopped_before_it_ever_answered_it_was_never_ready(manager) -> None:
+    there, environment = manager
+    Notifier(environment).attend(lambda: False, Rounds(3))
+    assert there.is_silent()
+
+
+def test_what_is_taken_out_of_the_environment_no_child_inherits(manager, monkeypatch) -> None:
+    there, environment = manager
+    for name, value in {**environment, "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}.items():
+        monkeypatch.setenv(name, value)
+    notifier = Notifier.taken()
+    assert not {name for name in os.environ if name.startswith(("NOTIFY_", "WATCHDOG_"))}
+    notifier.ready()
+    assert there.heard() == "READY=1" and notifier.interval_s == 1.0
