@@ -6,6 +6,7 @@ client       one device's exchanges
 pinning      HTTPS to a server that is known by its key alone
 signature    what is under each request
 device_key   the key, made on the device and never leaving it
+access_list  who else could read a key file
 settings     where the server is, and which keys it may have
 version      which release of the program speaks
 systemd      what a program tells the manager that started it

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from auth_client.access_list import is_closed_by_list
 from auth_client.errors import DeviceKeyRefused
 
 _KEY_MAX_BYTES = 4096
@@ -48,7 +49,7 @@ def check_key(path: Path) -> bool:
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise DeviceKeyRefused(f"key_file {path}: cannot be made: {nearest} is no folder that this user may write to")
     if nearest == path.parent:
-        _check_mode(nearest, nearest.stat().st_mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0700")
+        _check_closed(nearest, nearest, "chmod 0700")
     return False
 
 
@@ -83,12 +84,11 @@ def _sync_folder(folder: Path) -> None:
 
 def _load_key(path: Path) -> Ed25519PrivateKey:
     try:
-        _check_mode(path.parent, path.parent.stat().st_mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0700")
+        _check_closed(path.parent, path.parent, "chmod 0700")
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise DeviceKeyRefused(f"key_file {path}: is no regular file")
-            _check_mode(path, mode, stat.S_IRWXG | stat.S_IRWXO, "chmod 0600")
+            _check_closed(path, file.fileno(), "chmod 0600")
             pem = file.read(_KEY_MAX_BYTES)
     except OSError as error:
         raise DeviceKeyRefused(f"key_file {path}: cannot be read: {error.strerror}") from error
@@ -104,8 +104,9 @@ def _load_key(path: Path) -> Ed25519PrivateKey:
 _ADVICE = "restore it from a backup, or move it away and register the device again"
 
 
-def _check_mode(path: Path, mode: int, forbidden: int, advice: str) -> None:
-    if mode & forbidden:
+def _check_closed(path: Path, file: int | Path, advice: str) -> None:
+    mode = os.stat(file).st_mode  # noqa: PTH116 - of a descriptor, too
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not is_closed_by_list(file):
         raise DeviceKeyRefused(
             f"key_file: {path} has mode {stat.S_IMODE(mode):04o}, open to others: find out who could read it, "
             f"then {advice} it"

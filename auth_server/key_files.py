@@ -10,16 +10,13 @@ group bits show that list's mask. So the list itself is read.
 import fcntl
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from auth_client.access_list import ACL_NAME, is_closed_by_list
 from auth_server.errors import KeyringRefused
 
-_ACL_NAME = "system.posix_acl_access"
-_ACL_ENTRY = struct.Struct("<HHI")
-_USER, _GROUP_OBJ, _GROUP, _OTHER = 0x02, 0x04, 0x08, 0x20
 _KEY_FILE_MAX_BYTES = 16 * 1024
 _DRAFT = ".draft"
 _LOCK = ".changing"
@@ -144,26 +141,13 @@ def _copy_access(path: Path, draft: Path) -> None:
     if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
         os.chown(draft, before.st_uid, before.st_gid)
     with suppress(OSError):  # it has none, or the file system knows none
-        os.setxattr(draft, _ACL_NAME, os.getxattr(path, _ACL_NAME))
+        os.setxattr(draft, ACL_NAME, os.getxattr(path, ACL_NAME))
 
 
 def _check_closed(path: Path, descriptor: int, remedy: str) -> None:
     found = os.fstat(descriptor)
     if found.st_uid not in (0, os.geteuid()):
         raise KeyringRefused(f"{path} belongs to user {found.st_uid}: chown it to the user that runs the server")
-    if found.st_mode & 0o077 and not _is_closed_by_list(descriptor):
+    if found.st_mode & 0o077 and not is_closed_by_list(descriptor):
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
         raise KeyringRefused(f"{path} has mode {mode} and is open to other users: {remedy} it")
-
-
-def _is_closed_by_list(descriptor: int) -> bool:
-    try:
-        acl = os.getxattr(descriptor, _ACL_NAME)
-    except OSError:
-        return False
-    entries = list(_ACL_ENTRY.iter_unpack(acl[4:]))
-    return all(
-        permissions == 0 or (tag == _USER and user == os.geteuid())
-        for tag, permissions, user in entries
-        if tag in (_USER, _GROUP_OBJ, _GROUP, _OTHER)
-    )
