@@ -2,6 +2,7 @@
 
 import click
 
+from provisioning.audit_copy import copy_checkpoints
 from provisioning.audit_erase import erase
 from provisioning.audit_export import export
 from provisioning.audit_prove import verify
@@ -20,5 +21,5 @@ def audit() -> None:
     """
 
 
-for command in (list_, show, why, view, verify, export, erase, accept_restore):
+for command in (list_, show, why, view, verify, export, copy_checkpoints, erase, accept_restore):
     audit.add_command(command)

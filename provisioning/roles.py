@@ -12,7 +12,7 @@ from auth_server.admins import Role
 NAMELESS: Final = frozenset(
     {
         *("site init", "site upgrade", "restore", "backup check", "backup list"),
-        *("models fetch", "models check", "completion"),
+        *("audit copy-checkpoints", "models fetch", "models check", "completion"),
         *("face calibrate", "face compare", "face evaluate", "face liveness"),
     }
 )
