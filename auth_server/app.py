@@ -15,6 +15,7 @@ from auth_server.domain import AuditEntry, through_gateway_of
 from auth_server.errors import AuthServerError, RequestRefused
 from auth_server.incidents import report_incident
 from auth_server.metrics import INCIDENTS, REQUEST_SECONDS, REQUESTS, UNWRITTEN_ROWS, count_outcome
+from auth_server.probe import SOURCE
 from auth_server.replies import SENTENCES, incident_reply, refusal
 from auth_server.services import Services
 
@@ -131,7 +132,8 @@ def _finish(response: Response) -> Response:
     REQUESTS.labels(path, str(response.status_code)).inc()
     REQUEST_SECONDS.labels(path).observe(elapsed_s)
     count_outcome(known.action, response.get_json(silent=True))
-    log.info(
+    tell = log.debug if known.source_address == SOURCE else log.info  # the watchdog's own looks fill no log
+    tell(
         "request",
         action=known.action,
         status=response.status_code,

@@ -13,8 +13,10 @@ from ipaddress import IPv4Address, IPv6Address
 from threading import Lock
 from typing import Final
 
-_SOURCE: Final = "127.0.0.2"
+SOURCE: Final = "127.0.0.2"
 """Where the probe comes from, which is nobody else's: what is limited by address, is so for it alone."""
+
+_SOON_S: Final = 0.02
 
 Ask = Callable[[ssl.SSLSocket], bool]
 """Asks something on a connection, and returns whether the answer was right. Raises OSError where none came."""
@@ -70,17 +72,18 @@ class Probe:
             self._open = connection
             connection.settimeout(self._timeout_s)
             if self._is_v4:
-                connection.bind((_SOURCE, 0))
+                connection.bind((SOURCE, 0))
             connection.connect(self._address)
             connection.do_handshake()
             return self._ask(connection)
 
     def _hold(self) -> None:
-        opened = self._open
-        if opened is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(opened, socket.SHUT_RDWR)  # SSLSocket's own would take TLS away under the reader
-        self._busy.acquire()
+        # Again and again: it may be about to connect, and only what is connected can be shut.
+        while not self._busy.acquire(timeout=_SOON_S):
+            opened = self._open
+            if opened is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(opened, socket.SHUT_RDWR)  # SSLSocket's own would take TLS from its reader
 
 
 def received(connection: ssl.SSLSocket, count: int) -> bytes:

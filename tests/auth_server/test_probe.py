@@ -109,18 +109,36 @@ def test_a_wrong_answer_is_none(program) -> None:
     assert not Probe(ip_address("127.0.0.1"), program.port, lambda connection: False, 5.0, lambda: True).answers()
 
 
+def forked_well(looking: Probe) -> bool:
+    """Fork, and let the child say whether it inherited nothing half-way."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not looking._busy.locked() and looking._open is None else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_a_fork_does_not_wait_for_a_look_that_nobody_answers(program) -> None:
     """A worker that died is replaced at once, though the probe waits for just that worker."""
-    looking = probe(program, 60.0)
+    looking = probe(program, 600.0)
     looking.hold_while_forking()
     thread = Thread(target=looking.answers)
     thread.start()
     connection, _ = program.listener.accept()
     connection.recv(1)  # of its handshake, so it waits for the rest
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if not looking._busy.locked() and looking._open is None else 1)
+    assert forked_well(looking)
     thread.join(10)
     assert not thread.is_alive()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     connection.close()
+
+
+def test_nor_for_one_that_has_only_just_begun(program) -> None:
+    looking = probe(program, 600.0)
+    looking.hold_while_forking()
+    for _ in range(20):
+        thread = Thread(target=looking.answers)
+        thread.start()
+        assert forked_well(looking)
+        # Had it not begun, it has now: the next fork breaks it off.
+        while thread.is_alive():
+            assert forked_well(looking)
+            thread.join(0.02)
