@@ -19,6 +19,7 @@ has_python() {
 has_python || needed[python3-venv]="a Python 3.11 to 3.13 that can make virtual environments"
 if [[ "${1:-all}" == all ]]; then
     command -v chromium >/dev/null || needed[chromium]="the browser that shows the kiosk's page, in its tests"
+    command -v systemd-analyze >/dev/null || needed[systemd]="systemd-analyze, which judges the units in their tests"
     command -v espeak-ng >/dev/null || needed[espeak-ng]="the voice of spoken prompts, in their tests"
     [[ -e /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf ]] || needed[fonts-noto-core]="letters for Arabic and European languages on the page"
     [[ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ]] || needed[fonts-noto-cjk]="letters for Chinese on the page"
