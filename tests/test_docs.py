@@ -24,7 +24,7 @@ from kiosk_agent.settings import KioskSettings, parse_settings
 from provisioning.__main__ import cli
 
 PROJECT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md"), PROJECT / "systemd" / "README.md"])
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 GATEWAY = (PROJECT / "docs" / "gateway.md").read_text(encoding="utf-8")
 THREATS = (PROJECT / "docs" / "threats.md").read_text(encoding="utf-8")
