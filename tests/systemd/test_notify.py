@@ -6,7 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,15 +134,24 @@ class TestGateway:
         make_gateway(made, made, "ab" * 32, datetime.now(UTC))
         return made
 
-    def begun(self, plan: GatewayPlan, manager: Manager, limits: str = "") -> "subprocess.Popen[bytes]":
-        with plan.settings.open("a") as settings:
-            settings.write(f"\n[limits]\n{limits}\n")
-        process = started(manager, plan.folder, command("4auth-gateway"), "--settings", str(plan.settings))
-        assert manager.heard(START_S) == "READY=1"
-        return process
+    @pytest.fixture
+    def begin(self, plan: GatewayPlan, manager: Manager) -> "Iterator[Callable[..., subprocess.Popen[bytes]]]":
+        """Starts it with these limits, and waits until it says that it is ready; it is ended afterwards."""
+        with ExitStack() as stack:
 
-    def test_it_is_ready_alive_and_stopping(self, plan, manager) -> None:
-        process = self.begun(plan, manager)
+            def begun(limits: str = "") -> "subprocess.Popen[bytes]":
+                with plan.settings.open("a") as settings:
+                    settings.write(f"\n[limits]\n{limits}\n")
+                process = started(manager, plan.folder, command("4auth-gateway"), "--settings", str(plan.settings))
+                stack.callback(manager.heard_in, INTERVAL_S)
+                stack.callback(ended, process)
+                assert manager.heard(START_S) == "READY=1"
+                return process
+
+            yield begun
+
+    def test_it_is_ready_alive_and_stopping(self, plan, manager, begin) -> None:
+        process = begin()
         with PlainClient(plan.port, plan.certificate) as client:
             assert "frame: is empty" in client.ask_bytes(b"")["message"]
         assert set(manager.heard_in(QUIET_S)) == {ALIVE}
@@ -155,8 +164,8 @@ class TestGateway:
         assert [told for told in manager.heard_in(QUIET_S) if told != ALIVE] == ["STOPPING=1"]
         assert process.wait(60) == 0
 
-    def test_it_is_alive_while_every_place_at_a_server_that_hangs_is_taken(self, plan, manager) -> None:
-        process = self.begun(plan, manager, "requests_in_flight = 1\nrequests_waiting = 64")
+    def test_it_is_alive_while_every_place_at_a_server_that_hangs_is_taken(self, plan, manager, begin) -> None:
+        begin("requests_in_flight = 1\nrequests_waiting = 64")
         request = {
             "username": "ann",
             "password": "Quiet marmot 42",
@@ -170,11 +179,9 @@ class TestGateway:
                 client = stack.enter_context(PlainClient(plan.port, plan.certificate))
                 client.send(frame(json.dumps({"cmd": "100", **request}).encode()))
             assert manager.heard_in(QUIET_S).count(ALIVE) >= 3
-        ended(process)
-        manager.heard_in(INTERVAL_S)
 
-    def test_it_is_alive_while_it_turns_away_more_than_it_can_tell_so(self, plan, manager) -> None:
-        process = self.begun(plan, manager, "connections = 1\nconnections_per_address = 1")
+    def test_it_is_alive_while_it_turns_away_more_than_it_can_tell_so(self, plan, manager, begin) -> None:
+        begin("connections = 1\nconnections_per_address = 1")
         manager.heard_in(2 * INTERVAL_S)
         with ExitStack() as stack:
             for last in range(17):  # one that is let in, and as many refusals as are told at once
@@ -184,13 +191,9 @@ class TestGateway:
             with pytest.raises((OSError, Closed)):
                 PlainClient(plan.port, plan.certificate, timeout_s=2)
             assert manager.heard_in(QUIET_S).count(ALIVE) >= 3
-        ended(process)
-        manager.heard_in(INTERVAL_S)
 
-    def test_it_is_alive_where_clients_must_show_a_certificate(self, plan, manager) -> None:
+    def test_it_is_alive_where_clients_must_show_a_certificate(self, plan, manager, begin) -> None:
         text = plan.settings.read_text()
         plan.settings.write_text(text.replace("[listen]", f'[listen]\nclient_ca = "{plan.certificate}"'))
-        process = self.begun(plan, manager)
+        begin()
         assert set(manager.heard_in(QUIET_S)) == {ALIVE}
-        ended(process)
-        manager.heard_in(INTERVAL_S)
