@@ -111,6 +111,18 @@ def test_the_bound_is_one(tmp_path: Path) -> None:
     assert units.exposure(tmp_path / "4auth-server.service", EXPOSURE["4auth-server.service"]).returncode == 1
 
 
+@needs_systemd
+@each_service
+def test_another_program_runs_in_the_same_sandbox(unit: Unit, tmp_path: Path) -> None:
+    """As `forbidden.py` does on a booted host: what it finds there is what the unit's own program would."""
+    folder = units.bare_system(tmp_path)
+    dropped = folder / f"{unit.name}.d" / "forbidden.conf"
+    dropped.parent.mkdir()
+    dropped.write_text(units.in_its_place(units.programs(unit)[0][0]))
+    found = units.verify(tmp_path, unit.name)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 # --- what each has
 
 

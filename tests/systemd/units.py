@@ -98,3 +98,12 @@ def exposure(path: Path, threshold: int) -> "subprocess.CompletedProcess[str]":
     """What `systemd-analyze security` says of a file; exits 1 above the threshold, in tenths."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={threshold}", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def in_its_place(command: str) -> str:
+    """A drop-in that has a unit run `command` once, in its sandbox, in the place of its own program."""
+    return (
+        "[Unit]\nStartLimitIntervalSec=0\n"
+        "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\n"
+        f"ExecStopPost=\nExecReload=\nExecStart=\nExecStart={command}\n"
+    )
