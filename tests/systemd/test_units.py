@@ -15,6 +15,7 @@ from auth_server.key_forms import FORMS, RETIRED_AUDIT
 from auth_server.settings import ListenSettings, ServerSettings
 from kiosk_agent.settings import KioskSettings
 from tests.systemd import units
+from tests.systemd.forbidden import ACTS
 from tests.systemd.units import DAEMONS, FOLDER, SERVICES, UNITS, Unit
 from tests.test_docs import PARSERS, options_of, provisioning_command
 
@@ -121,6 +122,10 @@ def test_another_program_runs_in_the_same_sandbox(unit: Unit, tmp_path: Path) ->
     dropped.write_text(units.in_its_place(units.programs(unit)[0][0]))
     found = units.verify(tmp_path, unit.name)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_as_many_acts_are_tried_as_the_page_says() -> None:
+    assert f"tries {len(ACTS)} acts from inside a unit" in README
 
 
 # --- what each has
