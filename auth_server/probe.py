@@ -86,6 +86,11 @@ class Probe:
                     socket.socket.shutdown(opened, socket.SHUT_RDWR)  # SSLSocket's own would take TLS from its reader
 
 
+def is_own(address: str) -> bool:
+    """Return whether a connection from there may be a probe's, which over IPv6 has no address of its own."""
+    return address in {SOURCE, "::1"}
+
+
 def received(connection: ssl.SSLSocket, count: int) -> bytes:
     """Return so many bytes of an answer. Raises ConnectionResetError where it ends before."""
     found = bytearray()

@@ -23,6 +23,7 @@ from auth_server.gateway.frames import (
 from auth_server.gateway.metrics import REFUSED
 from auth_server.gateway.requests import empty
 from auth_server.gateway.settings import LimitSettings
+from auth_server.probe import is_own
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,7 @@ class Conversation:
             # What is read already is answered without a wait, so a thousand such requests would hold all others up.
             await asyncio.sleep(_TOO_FAST_S)
             return self._refused(answers.TOO_FAST, "too_fast")
-        if not text:  # by which the watchdog asks: it must not wait for a place at a server that does not answer
+        if not text and is_own(self.peer):  # the watchdog, which must not wait for a place at a server that hangs
             return to_json(answers.unusable(empty()))
         try:
             async with self.admittance.place(self.peer):

@@ -150,6 +150,15 @@ class TestGateway:
 
             yield begun
 
+    def test_a_look_leaves_no_line_and_what_strangers_send_does(self, plan, manager, begin) -> None:
+        begin()
+        assert manager.heard_in(QUIET_S).count(ALIVE) >= 3
+        log = plan.folder / "program.log"
+        assert "malformed" not in log.read_text()
+        with PlainClient(plan.port, plan.certificate) as client:
+            client.ask_bytes(b"")
+        assert '"outcome": "malformed", "peer": "127.0.0.1"' in log.read_text()
+
     def test_it_is_ready_alive_and_stopping(self, plan, manager, begin) -> None:
         process = begin()
         with PlainClient(plan.port, plan.certificate) as client:
@@ -189,7 +198,7 @@ class TestGateway:
                 stack.enter_context(closing(plain))
             manager.heard_in(INTERVAL_S)
             with pytest.raises((OSError, Closed)):
-                PlainClient(plan.port, plan.certificate, timeout_s=2)
+                PlainClient(plan.port, plan.certificate)
             assert manager.heard_in(QUIET_S).count(ALIVE) >= 3
 
     def test_it_is_alive_where_clients_must_show_a_certificate(self, plan, manager, begin) -> None:
