@@ -24,7 +24,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that stands for /, after the commands of the README."""
     root = tmp_path_factory.mktemp("root")
     block = README.partition("From there to this layout, as root:")[2]
-    lines = re.findall(r"^    (.+)$", block.partition("The users come from")[0], re.MULTILINE)
+    lines = re.findall(r"^    (.+)$", block.partition("The screen needs")[0], re.MULTILINE)
     assert lines[0].startswith("4auth-provision site init")
     script = "\n".join(["set -eu", *lines])
     for place in PLACES:
