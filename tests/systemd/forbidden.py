@@ -16,6 +16,7 @@ from pathlib import Path
 
 ACTS: dict[str, Callable[[], object]] = {}
 LIBC = ctypes.CDLL(None, use_errno=True)
+BLUETOOTH = 31  # a Python that was built without its headers has no name for it
 NEW_USER, NEW_NET, NEW_NS = 0x10000000, 0x40000000, 0x00020000
 
 
@@ -174,7 +175,7 @@ def read_raw_packets() -> object:
 
 @act
 def speak_bluetooth() -> object:
-    return socket.socket(socket.AF_BLUETOOTH, socket.SOCK_RAW, 1).close()
+    return socket.socket(BLUETOOTH, socket.SOCK_RAW, 1).close()
 
 
 @act
