@@ -71,6 +71,7 @@ class TestServer:
 
     def test_ready_is_said_once_and_only_when_a_request_is_answered(self, site, server, manager) -> None:
         assert manager.heard(START_S) == "READY=1"
+        assert site.is_ready(), "a worker has loaded all that it needs: before that its health port is closed"
         context = ssl.create_default_context(cafile=str(site.settings.parent / "tls" / "server.crt"))
         context.check_hostname = False
         with (
