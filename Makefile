@@ -106,6 +106,10 @@ lock: $(READY) ## Write requirements/*.txt anew (UPGRADE=1 takes newer releases)
 check-wheels: $(READY) ## Ask whether each locked release has wheels for x86-64 and aarch64
 	@scripts/check_wheels.sh
 
+.PHONY: wheelhouse
+wheelhouse: $(READY) $(MODELS_READY) ## Fetch what hosts are installed from, without the internet there (TARGETS='debian-12-x86_64' chooses)
+	@$(BIN)/python -m scripts.wheelhouse --models $(MODELS) $(TARGETS)
+
 .PHONY: catalogues
 catalogues: $(READY) ## Bring the kiosk's languages up to date; names what has no translation
 	@$(BIN)/python -m scripts.catalogues

@@ -1,0 +1,232 @@
+"""Two real Debian hosts on one bridge, booted by systemd-nspawn in a network namespace of their own.
+
+Nothing leaves the namespace: it has no way out. A host is an overlay over one installed system, so that it boots in
+a second and its first state is a clean one. Deleting the namespace deletes the bridge; `teardown` may be called at
+any time.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.deploy.debian import Debian
+
+NAMESPACE: Final = "lab4a"
+BRIDGE: Final = "br4a"
+CONTROLLER: Final = "10.77.0.1"
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_HIERARCHIES: Final = ("systemd", "unified")
+_UP_WITHIN_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine of the lab."""
+
+    name: str
+    address: str
+
+    @property
+    def port(self) -> str:
+        """Its cable's end at the bridge."""
+        return f"vb-{self.name}"
+
+
+SERVER: Final = Host("server", "10.77.0.11")
+KIOSK: Final = Host("lobby-1", "10.77.0.21")
+
+
+def lacking() -> str | None:
+    """Why there can be no lab on this machine, in a sentence; None where there can."""
+    if os.geteuid() != 0:
+        return "booting hosts needs root"
+    absent = [name for name in ("debootstrap", "systemd-nspawn", "ip", "ssh", "apt-get") if shutil.which(name) is None]
+    if absent:
+        return f"booting hosts needs {', '.join(absent)}: scripts/apt-install.sh deploy"
+    if not all((_CGROUPS / name).is_dir() for name in _HIERARCHIES):
+        return f"{_CGROUPS} has not the layout that the lab knows, with systemd and unified"
+    return None
+
+
+@dataclass
+class Lab:
+    """The hosts of one run, with all that they wrote under `folder`."""
+
+    folder: Path
+    debian: Debian
+    hosts: tuple[Host, ...] = (SERVER, KIOSK)
+    _machines: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Path:
+        """The private key that every host lets in as root."""
+        return self.folder / "key"
+
+    def root(self, host: Host) -> Path:
+        """A host's file system, also while it is off."""
+        return self.folder / host.name / "root"
+
+    def build(self) -> None:
+        """Make the network and boot all hosts from a clean state."""
+        self.teardown()
+        self.debian.make()
+        self.folder.mkdir(parents=True)
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
+        _run("ip", "netns", "add", NAMESPACE)
+        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("ip", "link", "add", BRIDGE, "type", "bridge")
+        self.inside("ip", "addr", "add", f"{CONTROLLER}/24", "dev", BRIDGE)
+        self.inside("ip", "link", "set", BRIDGE, "up")
+        for host in self.hosts:
+            self._lay(host)
+            self.boot(host, waits=False)
+        for host in self.hosts:
+            self.wait_for_ssh(host)
+
+    def boot(self, host: Host, *, waits: bool = True) -> None:
+        """Turn a host on."""
+        command = [
+            *("systemd-nspawn", "--quiet", f"--directory={self.root(host)}", "--boot", "--register=no", "--keep-unit"),
+            *(f"--machine={host.name}", f"--hostname={host.name}", f"--network-bridge={BRIDGE}"),
+            *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
+            f"--bind-ro={self.debian.packages}:/srv/apt",
+            # Without these the kernel does not enforce what units say of addresses and devices.
+            *("--system-call-filter=bpf", "--capability=CAP_BPF,CAP_NET_ADMIN"),
+        ]
+        with (self.folder / f"{host.name}.log").open("ab") as log:
+            self._machines[host.name] = subprocess.Popen(
+                _in_namespace(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                preexec_fn=lambda: _enter_cgroups(host),
+            )
+        if waits:
+            self.wait_for_ssh(host)
+
+    def cut(self, host: Host) -> None:
+        """Cut a host's power: every process of it ends at once."""
+        group = _cgroup("unified", host)
+        (group / "cgroup.kill").write_text("1")
+        _wait_until(lambda: "populated 0" in (group / "cgroup.events").read_text(), f"{host.name} to be off")
+        machine = self._machines.pop(host.name, None)
+        if machine is not None:
+            machine.wait(timeout=30)
+
+    def stop(self, host: Host) -> None:
+        """Shut a host down in order."""
+        machine = self._machines.pop(host.name)
+        machine.send_signal(signal.SIGTERM)
+        machine.wait(timeout=60)
+
+    def plug(self, host: Host, *, is_in: bool) -> None:
+        """Put a host's network cable in, or take it out."""
+        self.inside("ip", "link", "set", host.port, "up" if is_in else "down")
+
+    def inside(self, *words: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
+        """Run a program of this machine in the lab's network; returns what it printed. Raises RuntimeError."""
+        return _run(*_in_namespace(words), env=env, timeout_s=timeout_s)
+
+    def ssh(self, host: Host, *words: str, text: str | None = None, timeout_s: float = 120) -> str:
+        """Run a command line on a host as root; returns what it printed. Raises RuntimeError with what went wrong."""
+        return _run(*_in_namespace([*self.ssh_words(host), *words]), text=text, timeout_s=timeout_s)
+
+    def ssh_words(self, host: Host) -> list[str]:
+        """The client's command line to a host."""
+        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=5")
+        return ["ssh", "-i", str(self.key), *(w for o in options for w in ("-o", o)), f"root@{host.address}"]
+
+    def wait_for_ssh(self, host: Host) -> None:
+        """Wait until a host is up and lets us in."""
+        _wait_until(lambda: self._answers(host), f"{host.name} to boot, see {self.folder / host.name}.log")
+
+    def teardown(self) -> None:
+        """End every host and remove the network and the hosts' files, whatever an earlier run left of them."""
+        for host in self.hosts:
+            if _cgroup("unified", host).is_dir():
+                self.cut(host)
+            root = self.root(host)
+            while os.path.ismount(root):
+                _run("umount", str(root))
+            for hierarchy in _HIERARCHIES:
+                _remove_cgroup(_cgroup(hierarchy, host))
+            propagate = Path("/run/systemd/nspawn/propagate") / host.name
+            if propagate.is_dir():
+                propagate.rmdir()
+        if Path("/run/netns", NAMESPACE).exists():
+            _run("ip", "netns", "del", NAMESPACE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self, host: Host) -> bool:
+        try:
+            self.ssh(host, "systemctl", "is-system-running", "--wait", "||", "true", timeout_s=30)
+        except (RuntimeError, subprocess.TimeoutExpired):
+            return False
+        return True
+
+    def _lay(self, host: Host) -> None:
+        """Lay a host's own files over the installed system."""
+        layers = {name: self.folder / host.name / name for name in ("upper", "work", "root")}
+        for layer in layers.values():
+            layer.mkdir(parents=True)
+        options = f"lowerdir={self.debian.root},upperdir={layers['upper']},workdir={layers['work']}"
+        _run("mount", "-t", "overlay", f"ov-{host.name}", "-o", options, str(layers["root"]))
+        root = self.root(host)
+        names = "".join(f"{one.address} {one.name}\n" for one in self.hosts)
+        network = f"[Match]\nName=host0\n[Network]\nAddress={host.address}/24\nGateway={CONTROLLER}\n"
+        ssh = root / "root/.ssh"
+        ssh.mkdir(mode=0o700, exist_ok=True)
+        (root / "etc/hostname").write_text(f"{host.name}\n")
+        (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        (root / "etc/systemd/network/10-host0.network").write_text(network)
+        (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/apt ./\n")
+        (ssh / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
+        keys = ["ssh-keygen", "-q", "-A", "-f", str(root)]
+        _run(*keys)
+
+
+def _in_namespace(words: Sequence[str]) -> list[str]:
+    # Not `ip netns exec`: it mounts /sys anew, and the cgroups are gone.
+    return ["nsenter", f"--net=/run/netns/{NAMESPACE}", *words]
+
+
+def _cgroup(hierarchy: str, host: Host) -> Path:
+    return _CGROUPS / hierarchy / f"4a-{host.name}"
+
+
+def _enter_cgroups(host: Host) -> None:
+    """Give a host cgroups of its own: two in the same could not stop their units."""
+    for hierarchy in _HIERARCHIES:
+        group = _cgroup(hierarchy, host)
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _remove_cgroup(group: Path) -> None:
+    for folder, _, _ in os.walk(group, topdown=False):
+        Path(folder).rmdir()
+
+
+def _wait_until(is_so: Callable[[], bool], what: str) -> None:
+    ends = time.monotonic() + _UP_WITHIN_S
+    while not is_so():
+        if time.monotonic() > ends:
+            raise RuntimeError(f"waited {_UP_WITHIN_S:.0f} s for {what}")
+        time.sleep(0.1)
+
+
+def _run(*words: str, text: str | None = None, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
+    around = {**os.environ, **(env or {})}
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=timeout_s, env=around)
+    if done.returncode:
+        said = (done.stderr + done.stdout)[-2000:]
+        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {said}")
+    return done.stdout
