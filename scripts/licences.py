@@ -13,12 +13,16 @@ from pathlib import Path
 from auth_vision import models
 
 PROJECT = Path(__file__).resolve().parent.parent
-PARTS = ("server", "kiosk", "provisioning", "dev")
+PARTS = ("server", "kiosk", "provisioning", "dev", "deploy")
+CONTROLLER_ONLY = "the controller only"
 
 # Licences that allow use beside and distribution with code under MIT, as SPDX identifiers.
-PERMISSIVE = frozenset("0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 MIT MIT-0 MIT-CMU PSF-2.0 Zlib".split())
+PERMISSIVE = frozenset("0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 ISC MIT MIT-0 MIT-CMU PSF-2.0 Zlib".split())
 WEAK_COPYLEFT = frozenset({"MPL-2.0"})
 """Binds whoever changes the package's own files, and nobody who only imports them."""
+
+STRONG_COPYLEFT = frozenset({"GPL-3.0-or-later"})
+"""Binds whoever passes on a work that is made of the package; allowed for the controller's programs alone."""
 
 # What packages that state no SPDX expression mean, in the words that they use.
 SPOKEN = {
@@ -38,6 +42,27 @@ READ = {
     "sqlcipher3": "Zlib",
 }
 
+# The controller's packages that are in no environment of 4Auth's, and so not here to be asked; read by a person.
+CONTROLLER = {
+    "ansible-compat": "MIT",
+    "ansible-core": "GPL-3.0-or-later",
+    "ansible-lint": "GPL-3.0-or-later",
+    "attrs": "MIT",
+    "black": "MIT",
+    "bracex": "MIT",
+    "distro": "Apache-2.0",
+    "jsonschema": "MIT",
+    "jsonschema-specifications": "MIT",
+    "pytokens": "MIT",
+    "referencing": "MIT",
+    "resolvelib": "ISC",
+    "rpds-py": "MIT",
+    "ruamel-yaml": "MIT",
+    "subprocess-tee": "MIT",
+    "wcmatch": "MIT",
+    "yamllint": "GPL-3.0-or-later",
+}
+
 HEAD = """\
 # Licences
 
@@ -52,10 +77,12 @@ This table is written by `make licences`; a test compares it with the locks.
 TAIL = """
 ## Why each of these is fine
 
-- **Permissive licences** (MIT, BSD, Apache-2.0, Zlib, PSF, 0BSD, CC0) ask for their notice to stay
+- **Permissive licences** (MIT, BSD, Apache-2.0, Zlib, PSF, ISC, 0BSD, CC0) ask for their notice to stay
   with their files, which it does: each package brings its own.
 - **MPL-2.0** (certifi, tqdm, and for development hypothesis, pathspec and axe-core) covers its own files.
   4Auth imports them unchanged, so it owes nothing further.
+- **GPL-3.0** (ansible-core, ansible-lint, yamllint): programs that the operator's controller runs. 4Auth starts them
+  and passes none of them on; it imports nothing of them and installs nothing of them on a server or a kiosk.
 - **LGPL-2.1 inside a wheel**: OpenCV's wheel carries FFmpeg's libraries as separate shared objects,
   which 4Auth neither links with nor changes, and which their user may replace.
 - **GPL with the GCC runtime exception inside wheels**: libgfortran and libquadmath, in the wheels of
@@ -103,6 +130,8 @@ def licence_of(name: str) -> str:
     """Return a package's licence as an SPDX expression, or what it says of itself."""
     if name in READ:
         return READ[name]
+    if name in CONTROLLER:
+        return CONTROLLER[name]
     metadata = distribution(name).metadata
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
@@ -114,10 +143,10 @@ def licence_of(name: str) -> str:
     return " AND ".join(SPOKEN.get(words, words) for words in spoken)
 
 
-def is_allowed(expression: str) -> bool:
-    """Tell whether every licence that an expression names is one that we have judged."""
+def is_allowed(expression: str, users: str = "") -> bool:
+    """Tell whether every licence that an expression names is one that we have judged, for these users."""
     named = set(re.findall(r"[A-Za-z0-9.+-]+", expression)) - {"AND", "OR", "WITH"}
-    return named <= PERMISSIVE | WEAK_COPYLEFT
+    return named <= PERMISSIVE | WEAK_COPYLEFT | (STRONG_COPYLEFT if users == CONTROLLER_ONLY else frozenset())
 
 
 def table() -> list[tuple[str, str, str]]:
@@ -128,7 +157,8 @@ def table() -> list[tuple[str, str, str]]:
             needed.setdefault(name, []).append(part)
     rows = []
     for name, parts in sorted(needed.items()):
-        users = [part for part in parts if part != "dev"] or ["development only"]
+        users = [part for part in parts if part not in ("dev", "deploy")]
+        users = users or ["development only" if "dev" in parts else CONTROLLER_ONLY]
         rows.append((name, licence_of(name), ", ".join(users)))
     return rows
 
@@ -147,8 +177,8 @@ def main() -> int:
     except PackageNotFoundError as missing:
         print(f"{missing.name} is locked but not installed: run `make venv`", file=sys.stderr)
         return 1
-    judged = [(name, licence) for name, licence, _ in rows] + [(models.SOURCE.package, models.SOURCE.licence)]
-    unjudged = [f"{name}: {licence}" for name, licence in judged if not is_allowed(licence)]
+    judged = [*rows, (models.SOURCE.package, models.SOURCE.licence, "")]
+    unjudged = [f"{name}: {licence}" for name, licence, users in judged if not is_allowed(licence, users)]
     if unjudged:
         print("No judgement on these licences:", *unjudged, sep="\n  ", file=sys.stderr)
         return 1

@@ -14,15 +14,17 @@ lock() { # name, then the extras and options of uv
         "$uv" pip compile --quiet --no-config --universal --python-version 3.11 \
         --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-emit-package fourauth --custom-compile-command "make lock" \
-        --output-file "requirements/$name.txt" "$@" pyproject.toml
+        --output-file "requirements/$name.txt" "$@"
 }
 
 # dev holds everything, so it is solved first and the others take their releases from it.
-lock dev --extra dev ${UPGRADE:+--upgrade}
+lock dev --extra dev ${UPGRADE:+--upgrade} pyproject.toml
 for extra in server kiosk provisioning; do
     rm -f "requirements/$extra.txt"
-    lock "$extra" --extra "$extra" --constraint requirements/dev.txt
+    lock "$extra" --extra "$extra" --constraint requirements/dev.txt pyproject.toml
 done
+# The controller's programs, which share nothing with the rest.
+lock deploy --group deploy ${UPGRADE:+--upgrade}
 
 if grep -nE '://|find-links|index' requirements/*.txt; then
     echo "the lines above name a place; a lock names none" >&2

@@ -29,7 +29,13 @@ def test_licences_that_nobody_has_judged_are_refused(expression):
 
 
 def test_every_locked_package_has_a_judged_licence():
-    assert [row for row in licences.table() if not licences.is_allowed(row[1])] == []
+    assert [row for row in licences.table() if not licences.is_allowed(row[1], row[2])] == []
+
+
+def test_copyleft_is_for_programs_of_the_controller_alone():
+    assert licences.is_allowed("GPL-3.0-or-later", licences.CONTROLLER_ONLY)
+    assert not licences.is_allowed("GPL-3.0-or-later", "server")
+    assert not licences.is_allowed("AGPL-3.0-only", licences.CONTROLLER_ONLY)
 
 
 def test_the_page_lists_every_locked_package_and_who_needs_it():
