@@ -26,6 +26,10 @@ class ListenSettings(_Section):
     connections_per_address: int = Field(
         default=6, ge=1, le=10_000, description="In each worker; raise it where a proxy stands before all kiosks"
     )
+    proxy: IPvAnyAddress | None = Field(
+        default=None,
+        description="Address of a proxy before all kiosks: its X-Forwarded-For, and nobody else's, tells who they are",
+    )
     handshake_timeout_s: float = Field(default=3.0, gt=0, le=30)
     graceful_timeout_s: int = Field(default=30, ge=1, le=300, description="For requests in flight on SIGTERM")
 

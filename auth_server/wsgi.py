@@ -180,6 +180,7 @@ def _gunicorn(settings: "ServerSettings", watchdog: "Watchdog") -> Any:
     from auth_server import bootstrap, tls
     from auth_server.app import create_app
     from auth_server.health import open_port
+    from auth_server.proxy import BehindProxy
     from auth_server.watchdog import Master
 
     context = tls.server_context(
@@ -208,7 +209,10 @@ def _gunicorn(settings: "ServerSettings", watchdog: "Watchdog") -> Any:
             services.housekeeping.start()
             services.notifier.start()
             gc.freeze()  # what was built so far stays: no collection need look at it again
-            return create_app(services)
+            app = create_app(services)
+            if settings.listen.proxy is not None:
+                app.wsgi_app = BehindProxy(app.wsgi_app, str(settings.listen.proxy))  # type: ignore[method-assign]
+            return app
 
         def run(self) -> None:
             Master(self, watchdog).run()  # type: ignore[no-untyped-call]

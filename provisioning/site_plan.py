@@ -26,6 +26,8 @@ workers = 2
 threads = 8
 # In each worker; raise it where a proxy stands before all kiosks.
 # connections_per_address = 6
+# The proxy's address, where one stands before all kiosks: it tells who they are. Nobody else is believed.
+# proxy = "127.0.0.1"
 
 [health]
 # Liveness, readiness and Prometheus metrics, on this machine only.
