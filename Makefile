@@ -110,6 +110,12 @@ check-wheels: $(READY) ## Ask whether each locked release has wheels for x86-64 
 wheelhouse: $(READY) $(MODELS_READY) ## Fetch what hosts are installed from, without the internet there (TARGETS='debian-12-x86_64' chooses)
 	@$(BIN)/python -m scripts.wheelhouse --models $(MODELS) $(TARGETS)
 
+.PHONY: deploy-lint
+deploy-lint: $(READY) ## Check the playbooks and roles (ansible-lint, production profile, and yamllint)
+	@scripts/deploy_venv.sh
+	@cd ansible && HOME=$(CURDIR)/.cache/deploy PATH="$(CURDIR)/.cache/deploy/venv/bin:$$PATH" ansible-lint --offline --quiet
+	@cd ansible && $(CURDIR)/.cache/deploy/venv/bin/yamllint --strict .
+
 .PHONY: catalogues
 catalogues: $(READY) ## Bring the kiosk's languages up to date; names what has no translation
 	@$(BIN)/python -m scripts.catalogues

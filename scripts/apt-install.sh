@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that no wheel brings, and says what each is for. Nothing where all are there.
 #   scripts/apt-install.sh             all of them (as root), as the tests need
+#   scripts/apt-install.sh deploy      those that the deployment's tests need, which boot Debian hosts
 #   scripts/apt-install.sh python      only a Python that can make virtual environments
 set -euo pipefail
 
@@ -23,6 +24,12 @@ if [[ "${1:-all}" == all ]]; then
     command -v espeak-ng >/dev/null || needed[espeak-ng]="the voice of spoken prompts, in their tests"
     [[ -e /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf ]] || needed[fonts-noto-core]="letters for Arabic and European languages on the page"
     [[ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ]] || needed[fonts-noto-cjk]="letters for Chinese on the page"
+fi
+if [[ "${1:-all}" == all || "${1:-all}" == deploy ]]; then
+    command -v debootstrap >/dev/null || needed[debootstrap]="Debian as it is installed, for the deployment's tests"
+    command -v systemd-nspawn >/dev/null || needed[systemd-container]="hosts that boot, for the deployment's tests"
+    command -v ip >/dev/null || needed[iproute2]="their network"
+    command -v ssh >/dev/null || needed[openssh-client]="Ansible's way to a host"
 fi
 
 if [[ ${#needed[@]} -eq 0 ]]; then
