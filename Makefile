@@ -113,7 +113,7 @@ wheelhouse: $(READY) $(MODELS_READY) ## Fetch what hosts are installed from, wit
 .PHONY: deploy-lint
 deploy-lint: $(READY) ## Check the playbooks and roles (ansible-lint, production profile, and yamllint)
 	@scripts/deploy_venv.sh
-	@cd ansible && HOME=$(CURDIR)/.cache/deploy PATH="$(CURDIR)/.cache/deploy/venv/bin:$$PATH" ansible-lint --offline --quiet
+	@cd ansible && HOME=$(CURDIR)/.cache/deploy PATH="$(CURDIR)/.cache/deploy/venv/bin:$$PATH" ansible-lint --offline -q
 	@cd ansible && $(CURDIR)/.cache/deploy/venv/bin/yamllint --strict .
 
 .PHONY: catalogues

@@ -37,7 +37,7 @@ _EVERYTHING_ELSE: Final = frozenset(
         *("keys add", "keys check", "keys retire", "keys rotate"),
         *("kiosk add", "kiosk enable", "kiosk replace-key"),
         *("notifications list", "notifications retry", "notifications test"),
-        "site pin",
+        *("site next-key", "site pin", "site use-next-key"),
         *("user add", "user bind", "user delete", "user enable", "user invite", "user invites", "user reset"),
         *("user export", "user set", "user unbind", "user uninvite"),
     }

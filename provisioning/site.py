@@ -14,6 +14,7 @@ from provisioning.desk import Desk, opening, pass_desk, shared_options, yes_opti
 from provisioning.gateway import next_steps
 from provisioning.params import ADDRESS, ADMIN_NAME, SITE
 from provisioning.site_files import Made, make_site
+from provisioning.site_key import next_key, next_pin, use_next_key
 from provisioning.site_plan import SitePlan
 from provisioning.tls import read_pin
 
@@ -132,15 +133,22 @@ def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
 @shared_options
 @pass_desk
 def pin(desk: Desk) -> None:
-    """Tell the SHA-256 of the server's key, which every kiosk's settings name.
+    """Tell the SHA-256 of the server's key, which every kiosk's settings name, and that of the next, if there is one.
 
     \b
     Example:
       4auth-provision --settings /etc/4auth/server.toml site pin
     """
     pinned = read_pin(desk.settings.listen.tls_certificate)
+    following = next_pin(desk.settings.listen)
     desk.output.say(pinned)
-    desk.output.result({"pin": pinned})
+    if following is not None:
+        desk.output.say(f"{following}  (next)")
+    desk.output.result({"pin": pinned, "next": following})
+
+
+site.add_command(next_key)
+site.add_command(use_next_key)
 
 
 @site.command()

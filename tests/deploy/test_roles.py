@@ -1,0 +1,97 @@
+"""The playbooks and roles by themselves: linted, and each variable explained where an operator looks for it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+ANSIBLE = PROJECT / "ansible"
+ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
+PLAYBOOKS = sorted(path.name for path in ANSIBLE.glob("*.yml"))
+FULL_NAME = re.compile(r"ansible\.builtin\.\w+")
+
+# What a task may have beside its module.
+KEYWORDS = frozenset(
+    "name when vars loop loop_control register changed_when failed_when until retries delay no_log notify environment "
+    "delegate_to check_mode block rescue listen".split()
+)
+
+
+def options(role: str) -> dict:
+    specs = yaml.safe_load((ANSIBLE / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    return specs["main"]["options"]
+
+
+def defaults(role: str) -> dict:
+    return yaml.safe_load((ANSIBLE / "roles" / role / "defaults" / "main.yml").read_text())
+
+
+def tasks() -> list[tuple[str, dict]]:
+    found = []
+    for path in sorted(
+        [*ANSIBLE.glob("roles/*/tasks/*.yml"), *ANSIBLE.glob("roles/*/handlers/*.yml"), *ANSIBLE.glob("*.yml")]
+    ):
+        for task in yaml.safe_load(path.read_text()):
+            found += flat(str(path.relative_to(ANSIBLE)), task)
+    return found
+
+
+def flat(where: str, task: dict) -> list[tuple[str, dict]]:
+    inner = [one for name in ("tasks", "block", "rescue") for one in task.get(name, [])]
+    own = [] if "hosts" in task else [(where, task)]
+    return own + [found for one in inner for found in flat(where, one)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_readme_lists_every_variable_with_its_default(role):
+    readme = (ANSIBLE / "roles" / role / "README.md").read_text()
+    listed = {
+        name for row in re.findall(r"^\| (`.*?) \|", readme, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert set(options(role)) <= listed
+    for name, option in options(role).items():
+        assert name.startswith(f"{role}_")
+        assert not ("secret" in name and not option.get("no_log")), f"{name} would be shown"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_default_stands_in_one_place_and_is_what_the_specification_says(role):
+    for name, option in options(role).items():
+        if option.get("required"):
+            assert name not in defaults(role)
+        elif "default" in option and "{{" not in str(option["default"]):
+            assert defaults(role)[name] == option["default"], name
+
+
+def test_modules_are_those_that_ansible_core_brings():
+    for where, task in tasks():
+        modules = set(task) - KEYWORDS
+        assert all(FULL_NAME.fullmatch(module) for module in modules), (where, task["name"], modules)
+
+
+def test_what_holds_a_secret_is_not_logged():
+    spoken = re.compile(r"_secret\b|passphrase|first-admin")
+    for where, task in tasks():
+        written = {name: value for name, value in task.items() if name not in ("name", "when", "notify", "vars")}
+        if spoken.search(str(written)) and "ansible.builtin.debug" not in task and "loop" not in task:
+            is_path = "/etc/4auth/admin.secret" in str(written) and "content" not in str(written)
+            assert task.get("no_log") or is_path or "include" in str(set(task)), (where, task["name"])
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_playbook_says_at_its_head_what_it_does_and_stands_in_the_readme(playbook):
+    assert (ANSIBLE / playbook).read_text().startswith("---\n# ")
+    assert f"| `{playbook}` |" in (ANSIBLE / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_linters_have_nothing_to_say(tmp_path):
+    subprocess.run([PROJECT / "scripts" / "deploy_venv.sh"], check=True)
+    programs = PROJECT / ".cache" / "deploy" / "venv" / "bin"
+    around = {"HOME": str(tmp_path), "PATH": f"{programs}:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    for words in (["ansible-lint", "--offline", "-q", "--profile", "production"], ["yamllint", "--strict", "."]):
+        done = subprocess.run(words, cwd=ANSIBLE, env=around, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
