@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.pictures import Pictures, prepare
 from tests.deploy import controller, lab
-from tests.deploy.controller import Controller
+from tests.deploy.controller import Controller, Run
 from tests.deploy.debian import Debian
+from tests.deploy.people import Person, enrol, stand_before_the_kiosk
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +28,35 @@ def hosts(tmp_path_factory: pytest.TempPathFactory, project_folder: Path) -> "It
 
 @pytest.fixture(scope="session")
 def operator(hosts: lab.Lab, project_folder: Path, models_folder: Path) -> Controller:
-    """The controller, with Ansible and a wheelhouse of this checkout, and a kiosk's stand-ins laid out."""
+    """The controller, with Ansible and a wheelhouse of this checkout."""
     controller.prepare(project_folder, models_folder)
     made = Controller(project_folder, hosts)
     made.write_inventory()
     return made
+
+
+@pytest.fixture(scope="session")
+def pictures(project_folder: Path, models_folder: Path) -> Pictures:
+    """People, as a camera sees them."""
+    return prepare(project_folder / ".cache" / "people", models_folder)
+
+
+@pytest.fixture(scope="session")
+def looked(operator: Controller) -> Run:
+    """A look at bare hosts."""
+    return operator.play("site.yml", "--check", "--diff")
+
+
+@pytest.fixture(scope="session")
+def deployed(operator: Controller, looked: Run, pictures: Pictures) -> Controller:
+    """A site that is up, with its kiosk enrolled."""
+    stand_before_the_kiosk(operator.lab, pictures.ada)
+    operator.play("site.yml")
+    operator.play("enrol-kiosk.yml")
+    return operator
+
+
+@pytest.fixture(scope="session")
+def ada(deployed: Controller, pictures: Pictures) -> Person:
+    """Somebody who may log in at the kiosk."""
+    return enrol(deployed, "ada", pictures)

@@ -3,15 +3,17 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from auth_contract.actions import Movement
-from tests.deploy.lab import CONTROLLER, KIOSK, SERVER, Lab
+from tests.deploy.lab import CONTROLLER, KIOSK, SERVER, Host, Lab
 
 SITE = "lab"
 PERSON = "/srv/lab/person"
@@ -22,11 +24,44 @@ _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+
 _TARGET = "debian-12-x86_64"
 
 
+@dataclass(frozen=True)
+class Change:
+    """An edit of a source file, `was` to `becomes`, by which a build differs from this checkout."""
+
+    path: str
+    was: str
+    becomes: str
+
+
 def prepare(project: Path, models: Path) -> None:
     """Install Ansible and fill the wheelhouse, both from caches where these are warm."""
     subprocess.run([project / "scripts" / "deploy_venv.sh"], check=True)
     wheelhouse = [sys.executable, "-m", "scripts.wheelhouse", "--models", str(models), _TARGET]
     subprocess.run(wheelhouse, check=True, cwd=project, env={**os.environ, "PYTHONPATH": str(project)})
+
+
+def build(project: Path, folder: Path, version: str, *changes: Change) -> Path:
+    """Make a wheelhouse in `folder` whose 4Auth is of another version, and changed; all else is this checkout's."""
+    source, house = folder / "source", folder / "wheelhouse"
+    keep = shutil.ignore_patterns("__pycache__", ".*", "tests", "docs")
+    shutil.copytree(project, source, ignore=keep)
+    others = shutil.ignore_patterns("own", "debian-13*", "*aarch64", "*.tar")
+    # What is written anew is copied: through a link it would change in this checkout's wheelhouse.
+    shutil.copytree(project / ".cache" / "wheelhouse", house, ignore=others, copy_function=_link_wheels)
+    os.link(project / ".cache" / "wheelhouse" / "models.tar", house / "models.tar")
+    was = f'version = "{metadata.version("fourauth")}"'
+    for change in (Change("pyproject.toml", was, f'version = "{version}"'), *changes):
+        text = (source / change.path).read_text()
+        if change.was not in text:
+            raise LookupError(f"{change.path} has no {change.was!r}")
+        (source / change.path).write_text(text.replace(change.was, change.becomes, 1))
+    wheelhouse = [sys.executable, "-m", "scripts.wheelhouse", "--folder", str(house), _TARGET]
+    subprocess.run(wheelhouse, check=True, cwd=source, env={**os.environ, "PYTHONPATH": str(source)})
+    return house
+
+
+def _link_wheels(source: str, to: str) -> None:
+    (os.link if source.endswith(".whl") else shutil.copy2)(source, to)
 
 
 class PlayFailed(Exception):
@@ -63,6 +98,7 @@ class Controller:
             # Nobody answers there: the hosts share this machine's clock.
             "base_time_sources": [CONTROLLER, "10.77.0.2"],
             "base_ssh_from": [f"{CONTROLLER}/32"],
+            "vault_backup_passphrase": "only the lab knows this",
             **changes,
         }
         server = {
@@ -87,6 +123,10 @@ class Controller:
         except RuntimeError as error:
             raise PlayFailed(str(error)[-3000:]) from None
         return Run({host: int(changed) for host, _, changed, _, _ in _RECAP.findall(said)}, said)
+
+    def release(self, host: Host) -> str:
+        """The name of the release that is in force on a host."""
+        return self.lab.ssh(host, "readlink /opt/4auth/current").strip().removeprefix("releases/")
 
     def provision(self, *words: str) -> dict[str, Any]:
         """Run `4auth-provision` on the server and return its JSON."""

@@ -4,37 +4,10 @@ import json
 
 import pytest
 
-from demo.pictures import Pictures, prepare
-from tests.deploy.controller import Controller, Run
 from tests.deploy.lab import CONTROLLER, KIOSK, SERVER
-from tests.deploy.people import Person, enrol, said, stand_before_the_kiosk
+from tests.deploy.people import said
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy]
-
-
-@pytest.fixture(scope="module")
-def pictures(project_folder, models_folder) -> Pictures:
-    return prepare(project_folder / ".cache" / "people", models_folder)
-
-
-@pytest.fixture(scope="module")
-def looked(operator: Controller) -> Run:
-    """A look at bare hosts."""
-    return operator.play("site.yml", "--check", "--diff")
-
-
-@pytest.fixture(scope="module")
-def deployed(operator: Controller, looked: Run, pictures: Pictures) -> Controller:
-    """A site that is up, with its kiosk enrolled."""
-    stand_before_the_kiosk(operator.lab, pictures.ada)
-    operator.play("site.yml")
-    operator.play("enrol-kiosk.yml")
-    return operator
-
-
-@pytest.fixture(scope="module")
-def ada(deployed: Controller, pictures: Pictures) -> Person:
-    return enrol(deployed, "ada", pictures)
 
 
 def test_a_look_at_bare_hosts_changes_nothing(operator, looked):
