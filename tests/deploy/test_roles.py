@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kiosk_agent.settings import parse_settings
+
 PROJECT = Path(__file__).resolve().parents[2]
 ANSIBLE = PROJECT / "ansible"
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
@@ -85,6 +87,29 @@ def test_what_holds_a_secret_is_not_logged():
 def test_every_playbook_says_at_its_head_what_it_does_and_stands_in_the_readme(playbook):
     assert (ANSIBLE / playbook).read_text().startswith("---\n# ")
     assert f"| `{playbook}` |" in (ANSIBLE / "README.md").read_text()
+
+
+EXAMPLES = ("group_vars/kiosks/main.yml", "host_vars/gate-1.yml")
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_a_kiosk_takes_the_settings_of_the_example(path):
+    given = yaml.safe_load((ANSIBLE / "inventory" / "example" / path).read_text())["kiosk_settings"]
+    of_the_role = {
+        "kiosk_id": "lobby-1",
+        "site": "head-office",
+        "key_file": "/var/lib/4auth/kiosk/device.pem",
+        "interface": "eth0",
+        "server": {"url": "https://192.0.2.11:8443", "pins": ["0" * 64]},
+    }
+    parse_settings({**of_the_role, **given})
+
+
+def test_the_example_has_two_servers_and_three_kiosks_each_with_its_server():
+    groups = yaml.safe_load((ANSIBLE / "inventory" / "example" / "hosts.yml").read_text())["all"]["children"]
+    servers, kiosks = groups["servers"]["hosts"], groups["kiosks"]["hosts"]
+    assert (len(servers), len(kiosks)) == (2, 3)
+    assert {kiosk["kiosk_server"] for kiosk in kiosks.values()} == set(servers)
 
 
 @pytest.mark.slow
