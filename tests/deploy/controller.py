@@ -121,7 +121,7 @@ class Controller:
         try:
             said = self.lab.inside(*command, env=environment, timeout_s=timeout_s)
         except RuntimeError as error:
-            raise PlayFailed(str(error)[-3000:]) from None
+            raise PlayFailed(" ".join(str(error).split())) from None  # its lines break where they like
         return Run({host: int(changed) for host, _, changed, _, _ in _RECAP.findall(said)}, said)
 
     def release(self, host: Host) -> str:

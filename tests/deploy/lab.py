@@ -237,6 +237,6 @@ def _run(*words: str, text: str | None = None, env: Mapping[str, str] | None = N
     around = {**os.environ, **(env or {})}
     done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=timeout_s, env=around)
     if done.returncode:
-        said = (done.stderr + done.stdout)[-2000:]
+        said = (done.stderr + done.stdout)[-8000:]
         raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {said}")
     return done.stdout

@@ -1,6 +1,7 @@
 """From two bare hosts to an open door: the playbooks, the units, nginx, and a login over the bridge."""
 
 import json
+import sys
 
 import pytest
 
@@ -41,12 +42,11 @@ def test_a_change_of_one_variable_changes_one_thing(deployed, ada):
     deployed.write_inventory(base_journal_days=30)
     looked = deployed.play("site.yml", "--check", "--diff")
     deployed.write_inventory()
-    assert looked.changed == {SERVER.name: 2, KIOSK.name: 2}, looked.said  # the file, and its handler
+    assert looked.changed == {SERVER.name: 1, KIOSK.name: 1}, looked.said
     assert "+MaxRetentionSec=30day" in looked.said
 
 
-def test_who_is_no_operator_and_no_kiosk_finds_no_port(deployed):
-    """Only the kiosks' net may come to nginx; what else listens, the firewall hides."""
+def test_what_listens_is_what_the_inventory_names(deployed):
     listening = deployed.lab.ssh(SERVER, "ss -Hltn | awk '{print $4}'").split()
     assert {address.rpartition(":")[2] for address in listening} == {"22", "8443", "8444", "9464"}
     assert all(address.startswith("127.0.0.1:") for address in listening if address.endswith(("8444", "9464")))
@@ -54,3 +54,47 @@ def test_who_is_no_operator_and_no_kiosk_finds_no_port(deployed):
     assert "policy drop" in rules
     assert f'ip saddr {CONTROLLER} tcp dport 22 accept comment "operators"' in rules
     assert 'ip saddr 10.77.0.0/24 tcp dport 8443 accept comment "kiosks"' in rules
+
+
+@pytest.mark.parametrize(
+    ("from_host", "to", "port", "is_open"),
+    [
+        (KIOSK, SERVER, 8443, True),
+        (KIOSK, SERVER, 22, False),
+        (KIOSK, SERVER, 80, False),
+        (KIOSK, SERVER, 8444, False),
+        (KIOSK, SERVER, 9464, False),
+        (SERVER, KIOSK, 22, False),
+        (SERVER, KIOSK, 9465, False),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_hosts_reach_of_each_other_what_they_need(deployed, from_host, to, port, is_open):
+    knock = f"timeout 2 bash -c '</dev/tcp/{to.address}/{port}' 2>/dev/null && echo open || echo shut"
+    assert deployed.lab.ssh(from_host, knock).strip() == ("open" if is_open else "shut")
+
+
+STRANGER = """
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+if sys.argv[2:] == ["old"]:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+with context.wrap_socket(socket.create_connection((sys.argv[1], 8443), 5)) as connection:
+    connection.sendall(b"POST /v1/login HTTP/1.1\\r\\nHost: x\\r\\nX-Forwarded-For: 192.0.2.99\\r\\n"
+        b"Content-Type: application/json\\r\\nContent-Length: 4000000\\r\\n\\r\\n")
+    print(connection.recv(4096).split(b"\\r\\n")[0].decode())
+"""
+
+
+def test_a_stranger_is_refused_before_a_body_is_read_and_known_by_its_own_address(deployed):
+    """No byte of the declared 4 MB is ever sent, and what the stranger says of its address counts for nothing."""
+    answer = deployed.lab.inside(sys.executable, "-c", STRANGER, SERVER.address, timeout_s=10)
+    assert answer.startswith("HTTP/1.1 401 ")
+    row = deployed.provision("audit", "list", "--limit", "1")["rows"][0]
+    assert (row["success"], row["source_address"]) == (False, CONTROLLER)
+
+
+def test_tls_1_2_is_not_spoken(deployed):
+    with pytest.raises(RuntimeError, match=r"(?i)protocol.version"):
+        deployed.lab.inside(sys.executable, "-c", STRANGER, SERVER.address, "old", timeout_s=10)

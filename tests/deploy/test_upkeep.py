@@ -75,7 +75,7 @@ def test_a_newer_release_comes_into_force_everywhere(backed_up, ada, project_fol
     ("version", "change", "host"),
     [
         # The agent comes up, and never reaches its server.
-        (DEAF, Change("auth_contract/paths.py", 'HEARTBEAT = "', 'HEARTBEAT = "/nowhere'), KIOSK),
+        (DEAF, Change("auth_contract/paths.py", '"/v1/heartbeat"', '"/v1/nowhere"'), KIOSK),
         # The server comes up, and never says that it can serve.
         (
             DUMB,
