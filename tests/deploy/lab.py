@@ -199,6 +199,7 @@ class Lab:
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{names}")
         (root / "etc/systemd/network/10-host0.network").write_text(network)
         (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/apt ./\n")
+        os.utime(root / "var/lib/apt/lists", (0, 0))  # what debootstrap knew of packages is of other sources
         (ssh / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
         _run("ssh-keygen", "-q", "-A", "-f", str(root))
 
