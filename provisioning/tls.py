@@ -32,14 +32,20 @@ class TlsIdentity:
 
 def make_identity(site: str, host: str, now: datetime) -> TlsIdentity:
     """Return a new identity: ECDSA on P-256, which every TLS 1.3 client must know (RFC 8446, 9.1)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"4Auth {site}")])
+    key, number = ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number()
+    # OpenSSL looks an issuer up by its name: of two keys of a site under one name, it would trust the first alone.
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, f"4Auth {site}"),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{number:x}"),
+        ]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(number)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(NO_EXPIRY)
         .add_extension(x509.SubjectAlternativeName(_names(site, host)), critical=False)

@@ -1,6 +1,7 @@
 """Another TLS key: pinned before it is used, and never half in place."""
 
 import stat
+import subprocess
 
 import pytest
 from cryptography import x509
@@ -34,6 +35,17 @@ def test_kiosks_can_be_told_before_the_key_is_used(command, listen):
     rows = command.audit_rows()[-2:]
     assert [row["action"] for row in rows] == ["admin.site.next-key", "admin.site.use-next-key"]
     assert rows[1]["detail"].items() >= {"old_pin": before["pin"], "pin": made["next"]}.items()
+
+
+def test_openssl_trusts_both_keys_side_by_side(command, listen, tmp_path):
+    """A proxy before the server does while the key is changed; under one name it would trust the first alone."""
+    command("site", "next-key")
+    _, following = next_files(listen)
+    both = tmp_path / "both.crt"
+    both.write_bytes(listen.tls_certificate.read_bytes() + following.read_bytes())
+    for certificate in (listen.tls_certificate, following):
+        done = subprocess.run(["openssl", "verify", "-CAfile", both, certificate], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_asked_again_it_tells_the_same_key(command):
