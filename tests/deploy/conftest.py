@@ -18,7 +18,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory, project_folder: Path) -> "It
     why = lab.lacking()
     if why is not None:
         pytest.skip(why)
-    made = lab.Lab(tmp_path_factory.getbasetemp().parent / "lab4a", Debian(project_folder / ".cache" / "deploy"))
+    made = lab.Lab(tmp_path_factory.getbasetemp().parent / lab.NAMESPACE, Debian(project_folder / ".cache" / "deploy"))
     try:
         made.build()
         yield made

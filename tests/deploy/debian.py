@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MIRROR = os.environ.get("FOURAUTH_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-
 # What a host has before Ansible comes: as an installer leaves it, with an SSH server, and Python for Ansible.
 BASE = (
     *("systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "iproute2", "iputils-ping", "ca-certificates"),
@@ -51,7 +49,7 @@ class Debian:
         draft, cache = _empty(self.root.with_suffix(".new")), self.folder / "debs"
         cache.mkdir(exist_ok=True)
         options = ["--variant=minbase", f"--cache-dir={cache}", f"--include={','.join(BASE)}"]
-        _run("debootstrap", *options, self.suite, str(draft), MIRROR)
+        _run("debootstrap", *options, self.suite, str(draft), mirror())
         networkd = draft / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
         networkd.symlink_to("/lib/systemd/system/systemd-networkd.service")
         (draft / "etc/machine-id").write_text("uninitialized\n")
@@ -66,7 +64,8 @@ class Debian:
         for folder in ("lists/partial", "cache/archives/partial", "state"):
             (scratch / folder).mkdir(parents=True)
         sources = scratch / "sources.list"
-        sources.write_text(f"deb {MIRROR} {self.suite} main\ndeb {MIRROR} {self.suite}-updates main\n")
+        place = mirror()
+        sources.write_text(f"deb {place} {self.suite} main\ndeb {place} {self.suite}-updates main\n")
         places = {
             "Dir::State": scratch / "state",
             "Dir::State::Lists": scratch / "lists",
@@ -83,6 +82,16 @@ class Debian:
         (draft / "Packages").write_text("\n".join(_listed(deb.rename(draft / deb.name)) for deb in debs))
         shutil.rmtree(scratch)
         draft.rename(self.packages)
+
+
+def mirror() -> str:
+    """Where this machine takes Debian from, so that no place is named here. Raises RuntimeError where it takes none."""
+    listing = ["apt-get", "indextargets", "--format", "$(SITE) $(COMPONENT)", "Created-By: Packages", "Label: Debian"]
+    told = subprocess.run(listing, capture_output=True, text=True).stdout.splitlines()
+    places = [place for place, component in (line.split() for line in told) if component == "main"]
+    if not places:
+        raise RuntimeError("apt knows of no Debian here: run apt-get update, or name a mirror in its sources")
+    return places[0]
 
 
 def _listed(deb: Path) -> str:

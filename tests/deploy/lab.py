@@ -11,13 +11,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.deploy.debian import Debian
 
-NAMESPACE: Final = "lab4a"
+NAMESPACE: Final = os.environ.get("FOURAUTH_LAB", "lab4a")
+"""Its network's name; two runs side by side need two."""
 BRIDGE: Final = "br4a"
 CONTROLLER: Final = "10.77.0.1"
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -147,6 +149,11 @@ class Lab:
         """Run a command line on a host as root; returns what it printed. Raises RuntimeError with what went wrong."""
         return _run(*_in_namespace([*self.ssh_words(host), *words]), text=text, timeout_s=timeout_s)
 
+    def send(self, host: Host, command: str, data: bytes) -> None:
+        """Run a command line on a host as root with `data` at its input. Raises CalledProcessError."""
+        words = _in_namespace([*self.ssh_words(host), command])
+        subprocess.run(words, input=data, check=True, capture_output=True, timeout=120)
+
     def ssh_words(self, host: Host) -> list[str]:
         """The client's command line to a host."""
         options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=5")
@@ -166,9 +173,8 @@ class Lab:
                 _run("umount", str(root))
             for hierarchy in _HIERARCHIES:
                 _remove_cgroup(_cgroup(hierarchy, host))
-            propagate = Path("/run/systemd/nspawn/propagate") / host.name
-            if propagate.is_dir():
-                propagate.rmdir()
+            with suppress(OSError):  # there is none, or another run uses it too
+                (Path("/run/systemd/nspawn/propagate") / host.name).rmdir()
         if Path("/run/netns", NAMESPACE).exists():
             _run("ip", "netns", "del", NAMESPACE)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -210,7 +216,7 @@ def _in_namespace(words: Sequence[str]) -> list[str]:
 
 
 def _cgroup(hierarchy: str, host: Host) -> Path:
-    return _CGROUPS / hierarchy / f"4a-{host.name}"
+    return _CGROUPS / hierarchy / f"{NAMESPACE}-{host.name}"
 
 
 def _enter_cgroups(host: Host) -> None:
