@@ -10,7 +10,7 @@ import structlog
 from auth_client.client import AuthClient, Surroundings, real_surroundings
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera, CameraNeeds, open_camera
-from kiosk_agent.disk import disk_fault
+from kiosk_agent.disk import disk_fault, disk_of
 from kiosk_agent.door import Door, open_door
 from kiosk_agent.errands import Errands
 from kiosk_agent.guide import open_guide
@@ -92,7 +92,7 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
                 camera,
                 settings.unsafe_variants,
                 settings.server.heartbeat_s,
-                lambda: disk_fault(settings.key_file.parent, is_read_only=settings.read_only_root),
+                lambda: disk_fault(disk_of(settings.key_file.parent), is_read_only=settings.read_only_root),
             ),
             health=health,
             camera=camera,

@@ -32,6 +32,11 @@ def test_a_login_over_the_bridge_opens_the_door(deployed, ada):
     assert opened[0]["jti"] == row["detail"]["assertion"]
 
 
+def test_a_kiosk_in_its_sandbox_reports_nothing_but_what_the_lab_is(deployed, ada):
+    faults = deployed.provision("kiosk", "show", KIOSK.name)["kiosk"]["faults"]
+    assert [fault for fault in faults if not fault.startswith(("host0: ", "development mode: "))] == []
+
+
 def test_the_second_time_nothing_changes(deployed, ada):
     for playbook in ("site.yml", "enrol-kiosk.yml"):
         again = deployed.play(playbook)
