@@ -65,6 +65,10 @@ def test_a_kiosk_gets_a_new_device_key(backed_up, ada):
 
 def test_a_newer_release_comes_into_force_everywhere(backed_up, ada, project_folder, tmp_path):
     house = build(project_folder, tmp_path, NEWER)
+    # What a run that was killed left there is no part of it.
+    (name,) = (line for path in house.glob("*/kiosk.release") for line in path.read_text().split())
+    half = f"/opt/4auth/releases/{name}/bin"
+    backed_up.lab.ssh(KIOSK, f"mkdir -p {half} && ln -s /usr/bin/python3 {half}/python")
     backed_up.play("upgrade.yml", "-e", f"base_wheelhouse={house}")
     assert {backed_up.release(host).partition("-")[0] for host in backed_up.lab.hosts} == {NEWER}
     assert backed_up.provision("kiosk", "show", KIOSK.name)["kiosk"]["agent_version"] == NEWER
@@ -102,9 +106,21 @@ def test_a_lost_server_is_restored_on_new_hardware(backed_up, ada):
     keys = max((folder / "keys" / SERVER.name).iterdir())
     backed_up.lab.ssh(SERVER, "systemctl stop 4auth-server nginx && rm -rf /etc/4auth /var/lib/4auth /opt/4auth")
     files = ("-e", f"restore_backup={backup}", "-e", f"restore_keys={keys}")
+    with pytest.raises(PlayFailed, match="does not open with vault_backup_passphrase"):
+        backed_up.play("restore.yml", *files, "-e", "vault_backup_passphrase=another-one-than-then")
     backed_up.play("restore.yml", *files, "-e", "restore_accept=true")
     assert ada.log_in().startswith(GRANTED)
     assert backed_up.provision("audit", "verify")["ok"]
+
+
+def test_a_new_machine_takes_the_place_of_a_kiosk_that_was_shut_out(backed_up, ada):
+    backed_up.provision("kiosk", "disable", KIOSK.name, "--yes")
+    renew = "rm /var/lib/4auth/kiosk/device.pem && 4auth-kiosk identity --json && systemctl restart 4auth-kiosk"
+    backed_up.lab.ssh(KIOSK, renew)
+    with pytest.raises(PlayFailed, match="another key or MAC"):
+        backed_up.play("enrol-kiosk.yml")
+    backed_up.play("enrol-kiosk.yml", "-e", "kiosk_replace=true")
+    assert ada.log_in().startswith(GRANTED)
 
 
 def test_a_kiosk_that_goes_leaves_no_key_and_is_shut_out(backed_up):
