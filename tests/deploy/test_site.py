@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.deploy.controller import PlayFailed
 from tests.deploy.lab import CONTROLLER, KIOSK, SERVER
 from tests.deploy.people import said
 
@@ -49,6 +50,20 @@ def test_a_change_of_one_variable_changes_one_thing(deployed, ada):
     deployed.write_inventory()
     assert looked.changed == {SERVER.name: 1, KIOSK.name: 1}, looked.said
     assert "+MaxRetentionSec=30day" in looked.said
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"base_journal_day": 30}, "Nothing reads base_journal_day"),
+        ({"base_journal_days": "a month"}, "base_journal_days"),
+        ({"ansible_host": SERVER.address}, "have one ansible_host"),
+    ],
+    ids=["misspelt", "of another type", "one machine under two names"],
+)
+def test_a_slip_in_the_inventory_is_told_before_anything_is_done(deployed, changes, refusal):
+    with pytest.raises(PlayFailed, match=refusal):
+        deployed.play("site.yml", "-e", json.dumps(changes))
 
 
 def test_what_listens_is_what_the_inventory_names(deployed):
