@@ -141,6 +141,15 @@ def test_each_says_what_it_is_and_where_more_is_said(unit: Unit) -> None:
 
 
 @each_service
+def test_what_lacks_a_secret_says_which(unit: Unit) -> None:
+    """Where a file is not there systemd itself only says that a step named CREDENTIALS failed."""
+    stands_in = {line.partition(":")[0] for line in unit.all("Service", "SetCredential")}
+    loaded = dict(line.split(":", 1) for line in unit.all("Service", "LoadCredential"))
+    needed = {path for name, path in loaded.items() if name not in stands_in}
+    assert sorted(needed - set(unit.all("Unit", "AssertPathExists"))) == []
+
+
+@each_service
 def test_each_is_closed(unit: Unit) -> None:
     wanted = CLOSED if unit.name == "4auth-screen.service" else CLOSED | NOT_THE_BROWSER
     assert {name: unit.one("Service", name) for name in wanted} == wanted
