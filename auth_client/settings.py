@@ -26,7 +26,9 @@ class ServerSettings(BaseModel):
     url: Annotated[str, Field(max_length=300), AfterValidator(_server_url)] = Field(description="https address")
     pins: tuple[Pin, ...] = Field(min_length=1, max_length=2, description="The server's current key, and its next")
     connect_timeout_s: float = Field(default=3.0, gt=0, le=30, description="To connect and shake hands")
-    read_timeout_s: float = Field(default=12.0, gt=0, le=60, description="From request sent to reply read")
+    read_timeout_s: float = Field(
+        default=20.0, gt=0, le=60, description="From request sent to reply read; longer than a server's start takes"
+    )
     retries: int = Field(default=2, ge=0, le=5, description="More tries at what is safe to repeat")
     backoff_s: float = Field(default=0.3, ge=0, le=10, description="Wait before the first retry; doubles")
     heartbeat_s: float = Field(default=30.0, ge=1, le=600, description="Between two signs of life")

@@ -59,6 +59,15 @@ class Notifier:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.sendto(text.encode(), self._address)
 
+    def keep(self, descriptor: int, name: str) -> None:
+        """Let the manager keep an open file under this name, and hand it to the program when it is started anew."""
+        if not self._address:
+            return
+        text = f"FDSTORE=1\nFDNAME={name}"
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.connect(self._address)
+            socket.send_fds(sender, [text.encode()], [descriptor])
+
     def feed(self, is_alive: Callable[[], bool], stopped: Flag) -> None:
         """Feed the watchdog until stopped, but only while the program does what it should."""
         if self.interval_s is None:

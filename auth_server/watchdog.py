@@ -9,14 +9,13 @@ import ssl
 from threading import Event, Thread
 from typing import Any, Final
 
-from gunicorn.arbiter import Arbiter
-
 from auth_client.systemd import Notifier
 from auth_contract import paths
+from auth_server import listener
 from auth_server.probe import Probe, received
 from auth_server.settings import ListenSettings
 
-_TIMEOUT_S: Final = 8.0
+TIMEOUT_S: Final = 8.0
 """Below the kiosk's own patience, and long enough for a worker with all threads at work."""
 
 _REQUEST: Final = f"GET {paths.JWKS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
@@ -25,23 +24,27 @@ _REQUEST: Final = f"GET {paths.JWKS} HTTP/1.1\r\nHost: localhost\r\nConnection: 
 _GOOD: Final = b"HTTP/1.1 200 "
 
 
-def _is_served(connection: ssl.SSLSocket) -> bool:
+def is_served(connection: ssl.SSLSocket) -> bool:
+    """Return whether a worker answers what anybody may ask."""
     connection.sendall(_REQUEST)
     return received(connection, len(_GOOD)) == _GOOD
 
 
 class Watchdog:
-    """Tells systemd how this server does; nothing where no systemd started it."""
+    """Tells systemd how this server does, and gives it the listening socket where it has none; nothing without one."""
 
-    def __init__(self, listen: ListenSettings, notifier: Notifier) -> None:
+    def __init__(self, listen: ListenSettings, notifier: Notifier, *, is_kept: bool = False) -> None:
         self._notifier = notifier
-        self._probe = Probe(listen.host, listen.port, _is_served, _TIMEOUT_S)
+        self._is_kept = is_kept
+        self._probe = Probe(listen.host, listen.port, is_served, TIMEOUT_S)
         self._stopped = Event()
 
-    def start(self, _server: Any = None) -> None:
+    def start(self, server: Any) -> None:
         """Look from now on; the server is ready once it answers. In gunicorn's master, as it begins to listen."""
         if not self._notifier.is_heard:
             return
+        if not self._is_kept:
+            listener.keep(server, self._notifier)
         self._probe.hold_while_forking()
         work = (self._probe.answers, self._stopped)
         Thread(target=self._notifier.attend, args=work, name="watchdog", daemon=True).start()
@@ -50,16 +53,3 @@ class Watchdog:
         """Look no more: the server is ending on purpose."""
         self._stopped.set()
         self._notifier.stopping()
-
-
-class Master(Arbiter):
-    """gunicorn's master, which says that it stops before it waits for requests in flight."""
-
-    def __init__(self, app: Any, watchdog: Watchdog) -> None:
-        self._watchdog = watchdog
-        super().__init__(app)  # type: ignore[no-untyped-call]
-
-    def stop(self, graceful: bool = True) -> None:
-        """Stop the workers."""
-        self._watchdog.stop()
-        super().stop(graceful)  # type: ignore[no-untyped-call]

@@ -1,7 +1,6 @@
 """The command `4auth-server`: gunicorn with TLS 1.3 around the Flask application."""
 
 import argparse
-import gc
 import json
 import os
 import resource
@@ -12,24 +11,21 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auth_server.errors import AuthServerError, StartRefused, StoreError
 
 if TYPE_CHECKING:
-    from flask import Flask
-    from gunicorn.workers.base import Worker
-
+    from auth_server.serving import Application
     from auth_server.settings import ServerSettings
-    from auth_server.watchdog import Watchdog
 
 EX_CONFIG = 78
 """sysexits.h: something in the settings, keys, models or store must be mended before a start."""
 
 _EPILOG = """\
 exit codes:
-  0   stopped as asked, or the check passed
-  1   another failure, such as listen.port in use
+  0   stopped as asked, or the check or the trial passed
+  1   another failure, such as listen.port in use, or a trial in which it did not serve
   78  settings, keys, models, store or health.port: mend what is named, then start again
 
 example: 4auth-server --settings /etc/4auth/server.toml --check-config
@@ -78,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         help="TOML file (default: $FOURAUTH_SETTINGS, else /etc/4auth/server.toml)",
     )
     parser.add_argument("--check-config", action="store_true", help="check settings, keys, store and models, then exit")
+    parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="start at a port that nobody is told of, ask itself over TLS and whether it is ready, then exit",
+    )
     parser.add_argument("--dump-config", action="store_true", help="print the settings in effect, then exit")
     return parser
 
@@ -101,20 +102,43 @@ def _run(arguments: argparse.Namespace) -> int:
 
     configure_logging(settings.log_level)
     refuse_taken_port(settings.health)
-    return _serve(settings)
+    return _try(settings) if arguments.trial else _serve(settings)
 
 
 def _serve(settings: "ServerSettings") -> int:
     """Serve until stopped. Returns 78 where a worker refused to start, which it has said, 1 for other failures."""
-    from gunicorn.arbiter import Arbiter
-
     from auth_client.systemd import Notifier
+    from auth_server import listener
+    from auth_server.serving import Application, plan_of
     from auth_server.watchdog import Watchdog
 
+    notifier = Notifier.taken()
+    kept = listener.kept(settings.listen, notifier)
+    watchdog = Watchdog(settings.listen, notifier, is_kept=kept is not None)
+    return _run_to_its_end(Application(settings, plan_of(settings.listen, kept), watchdog, _told(settings)))
+
+
+def _try(settings: "ServerSettings") -> int:
+    """Start where nobody else can reach it, and tell whether it serves. Returns 0 where it does."""
+    from auth_client.systemd import Notifier
+    from auth_server.serving import Application
+    from auth_server.trial import PLAN, Trial
+
+    Notifier.taken()  # it has nothing to say to systemd
+    trial = Trial(settings.health)
+    code = _run_to_its_end(Application(settings, PLAN, trial, _told(settings)))
+    if code == 0 and trial.fault is not None:
+        print(f"4auth-server: on trial: {trial.fault}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _run_to_its_end(application: "Application") -> int:
+    from gunicorn.arbiter import Arbiter
+
     master = os.getpid()
-    watchdog = Watchdog(settings.listen, Notifier.taken())
     try:
-        _gunicorn(settings, watchdog).run()
+        application.run()
     except SystemExit as end:
         if os.getpid() != master:  # a worker: its code is for gunicorn's master
             raise
@@ -171,96 +195,6 @@ def _told(settings: "ServerSettings") -> dict[str, str]:
 def _warn_of_presence(settings: "ServerSettings") -> None:
     if settings.face.cost is not None:
         warnings.warn(settings.face.cost, UserWarning, stacklevel=2)
-
-
-def _gunicorn(settings: "ServerSettings", watchdog: "Watchdog") -> Any:
-    from gunicorn.app.base import BaseApplication
-    from gunicorn.errors import AppImportError
-
-    from auth_server import bootstrap, tls
-    from auth_server.app import create_app
-    from auth_server.health import open_port
-    from auth_server.proxy import BehindProxy
-    from auth_server.watchdog import Master
-
-    context = tls.server_context(
-        settings.listen.tls_certificate,
-        settings.listen.tls_key,
-        handshake_timeout_s=settings.listen.handshake_timeout_s,
-        connections_per_address=settings.listen.connections_per_address,
-    )
-
-    class Application(BaseApplication):
-        """Builds the services in each worker, after the fork."""
-
-        def load_config(self) -> None:
-            config: Any = self.cfg
-            config.set("when_ready", watchdog.start)
-            for name, value in _options(settings, context).items():
-                config.set(name, value)
-
-        def load(self) -> "Flask":
-            try:
-                services = bootstrap.build(settings)
-                open_port(settings.health, services, _told(settings)).start()
-            except (StartRefused, StoreError) as error:
-                # gunicorn prints this one without a traceback, and its master ends instead of trying again.
-                raise AppImportError(f"4auth-server: {error}") from error
-            services.housekeeping.start()
-            services.notifier.start()
-            gc.freeze()  # what was built so far stays: no collection need look at it again
-            app = create_app(services)
-            if settings.listen.proxy is not None:
-                app.wsgi_app = BehindProxy(app.wsgi_app, str(settings.listen.proxy))  # type: ignore[method-assign]
-            return app
-
-        def run(self) -> None:
-            Master(self, watchdog).run()  # type: ignore[no-untyped-call]
-
-    return Application()  # type: ignore[no-untyped-call]
-
-
-def _leave(_server: Any, worker: "Worker") -> None:
-    """The last act of a worker, after its requests in flight: checkpoint and close."""
-    from auth_server.services import Services
-
-    app = getattr(worker, "wsgi", None)
-    services = app.extensions.get("fourauth") if app is not None else None
-    if isinstance(services, Services):
-        services.close()
-
-
-def _options(settings: "ServerSettings", context: Any) -> dict[str, Any]:
-    listen = settings.listen
-    host = f"[{listen.host}]" if listen.host.version == 6 else str(listen.host)
-    return {
-        "bind": [f"{host}:{listen.port}"],
-        "workers": listen.workers,
-        "threads": listen.threads,
-        "worker_class": "auth_server.tls.DeadlineWorker",
-        "keyfile": str(listen.tls_key),
-        "certfile": str(listen.tls_certificate),
-        "ssl_context": lambda _conf, _factory: context,
-        "graceful_timeout": listen.graceful_timeout_s,
-        "keepalive": 5,
-        "limit_request_line": 1024,
-        "limit_request_fields": 32,
-        "limit_request_field_size": 2048,
-        "forwarded_allow_ips": "",
-        "proc_name": "4auth-server",
-        "errorlog": "-",
-        "accesslog": None,
-        "logger_class": "auth_server.logs.GunicornLogger",
-        "control_socket_disable": True,
-        "worker_exit": _leave,
-        "child_exit": _forget_worker,
-    }
-
-
-def _forget_worker(_server: Any, worker: "Worker") -> None:
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(worker.pid)
 
 
 if __name__ == "__main__":

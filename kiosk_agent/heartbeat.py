@@ -72,9 +72,16 @@ class Heartbeat:
         return event
 
     def run(self, put: Callable[[Event], None], stopped: Flag, interval_s: float) -> None:
-        """Beat until stopped, and hand each finding to the session."""
+        """Beat until stopped, and hand each finding to the session.
+
+        A server that was there is asked twice before it counts as away: one that is started anew lets wait.
+        """
+        was_up = False
         while True:
             event = self.beat()
+            if was_up and isinstance(event, ServiceDown) and event.cause is Cause.SERVER:
+                event = self.beat()
+            was_up = isinstance(event, ServiceUp)
             put(event)
             if stopped.wait(interval_s if isinstance(event, ServiceUp) else min(interval_s, _DOWN_INTERVAL_S)):
                 return

@@ -2,6 +2,7 @@
 
 New settings are taken when nobody stands at the kiosk: every part is closed and made anew, in the same
 process. What cannot be read or opened leaves the settings in force that were, and the server hears why.
+SIGUSR1 ends the agent when nobody stands there, for what needs a new process: another release, another device key.
 """
 
 import signal
@@ -40,7 +41,8 @@ def run_once(settings: KioskSettings, until: Until) -> Outcome | None:
 def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path) -> bool:
     """Run until SIGTERM or SIGINT; on SIGHUP go on with the settings that `read` then finds in the file.
 
-    Where a terminal is in use, SIGHUP ends the agent, and then the answer is False: the terminal has hung up.
+    SIGUSR1 ends it once nobody is served. Where a terminal is in use, SIGHUP ends it, and then the answer is False: the
+    terminal has hung up.
     Raises StartRefused where the parts cannot be opened at the start.
     """
     notifier = Notifier()
@@ -53,6 +55,7 @@ def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path
             running = Running(services, notifier)
             hung_up.clear()
             _on(running.agent.stop, *_ENDS, heard=ended)
+            _on(running.agent.leave, signal.SIGUSR1, heard=ended)
             _on(running.agent.stop if _has_terminal(settings) else running.agent.leave, signal.SIGHUP, heard=hung_up)
             if not ended:  # it may have been asked for while the parts were made anew
                 notifier.ready()

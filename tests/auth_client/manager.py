@@ -1,5 +1,6 @@
 """systemd's end of a program's notify socket, as sd_notify(3) describes it."""
 
+import os
 import socket
 import time
 
@@ -11,11 +12,20 @@ class Manager:
         self.address = address
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.kept: dict[str, int] = {}
+        """Files that a program gave, by their names."""
 
     def heard(self, within_s: float = 5.0) -> str:
         """The next message. Raises TimeoutError where none comes in time."""
         self.socket.settimeout(within_s)
-        return self.socket.recv(4096).decode()
+        data, files, _, _ = socket.recv_fds(self.socket, 4096, 1)
+        text = data.decode()
+        if text.startswith("FDSTORE=1\n"):
+            name = text.partition("FDNAME=")[2]
+            if name in self.kept:
+                os.close(self.kept[name])
+            (self.kept[name],) = files
+        return text
 
     def heard_in(self, seconds: float) -> list[str]:
         """All messages of so many seconds."""
@@ -38,4 +48,6 @@ class Manager:
 
     def close(self) -> None:
         """Listen no more."""
+        for file in self.kept.values():
+            os.close(file)
         self.socket.close()

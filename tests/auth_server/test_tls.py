@@ -35,7 +35,7 @@ FAR_S = 10.0
 _PROGRAM = """
 import json, sys
 from gunicorn.app.base import BaseApplication
-from auth_server import tls, wsgi
+from auth_server import serving, tls
 from auth_server.settings import ServerSettings
 
 settings = ServerSettings.model_validate_json(sys.argv[1])
@@ -53,7 +53,7 @@ def application(environ, start_response):
 
 class Small(BaseApplication):
     def load_config(self):
-        for name, value in wsgi._options(settings, context).items():
+        for name, value in serving.options(settings, serving.plan_of(settings.listen, None), context).items():
             self.cfg.set(name, value)
 
     def load(self):

@@ -384,9 +384,10 @@ def page(write, environment, tmp_path):
     """Starts it; writes its settings with changes."""
     started = []
 
-    def settings(**screen) -> str:
+    def settings(lines=(), **screen) -> str:
         screen = {"kind": "page", "port": 0, "url_file": str(tmp_path / "url"), **screen}
-        return write(lines=[], keypad={"kind": "scripted", "script": str(tmp_path / "script")}, screen=screen)
+        keypad = {"kind": "scripted", "script": str(tmp_path / "script")}
+        return write(lines=list(lines), keypad=keypad, screen=screen, session={"idle_s": 5.0})
 
     def start(**screen) -> Page:
         started.append(Page(settings(**screen), environment, tmp_path / "url"))
@@ -420,6 +421,15 @@ def test_sighup_with_bad_settings_leaves_those_that_were_and_tells_the_server(pa
         time.sleep(0.05)
     assert kiosk.shown(lambda view: view["step"] == "attract")["lang"] == "fr"
     assert any("settings_refused" in line for line in kiosk.log)
+
+
+def test_sigusr1_ends_it_when_nobody_stands_there(page) -> None:
+    kiosk = page(lines=[{"step": "attract", "text": "alice"}])
+    kiosk.shown(lambda view: view["step"] == "password")
+    kiosk.process.send_signal(signal.SIGUSR1)
+    kiosk.shown(lambda view: view["step"] == "password")
+    assert kiosk.process.wait(30) == 0, "".join(kiosk.log)
+    assert any('"ending": "timed_out"' in line or "timed_out" in line for line in kiosk.log), "after her session"
 
 
 def test_an_end_that_is_asked_for_in_the_midst_of_a_reload_is_not_missed(page, environment, tmp_path) -> None:

@@ -101,6 +101,26 @@ def test_a_server_that_is_away_for_ten_minutes(kiosk, server, clock) -> None:
     assert not kiosk.agent.session.has_secret and kiosk.door.opened_for == []
 
 
+def test_a_beat_that_is_lost_while_the_server_is_started_anew_sends_nobody_away(kiosk, server, clock) -> None:
+    steps = []
+
+    class Twice:
+        """The flag of a heartbeat that runs twice: the second time its first question is lost."""
+
+        def wait(self, _seconds: float) -> bool:
+            if len(steps) == 1:
+                lost = [DROP] * (1 + kiosk.services.settings.server.retries)
+                server.answer(BEAT, *lost, server.by_time)
+            return len(steps) == 2
+
+    def put(event) -> None:
+        kiosk.agent.handle(event)
+        steps.append(kiosk.agent.session.step)
+
+    kiosk.services.heartbeat.run(put, Twice(), 30.0)
+    assert steps == [Step.ATTRACT, Step.ATTRACT]
+
+
 @pytest.mark.parametrize("off_s", [3600.0, -3600.0, CLOCK_SKEW_MAX_S + 2])
 def test_a_clock_that_is_put_off_at_rest(off_s, kiosk, server, clock, wall) -> None:
     wall.off_s = off_s

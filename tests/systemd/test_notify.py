@@ -28,11 +28,13 @@ QUIET_S = 3.0
 ALIVE = "WATCHDOG=1"
 
 
-def started(manager: Manager, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+def started(manager: Manager, folder: Path, *arguments: str, keeps: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
     """A program, as systemd would start it."""
     environment = os.environ | {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(int(INTERVAL_S * 3_000_000))}
     with (folder / "program.log").open("ab") as log:
-        return subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            arguments, env=environment, stdout=log, stderr=log, start_new_session=True, pass_fds=keeps
+        )
 
 
 def ended(process: "subprocess.Popen[bytes]") -> None:
@@ -70,6 +72,7 @@ class TestServer:
         return [int(child) for child in text.split()]
 
     def test_ready_is_said_once_and_only_when_a_request_is_answered(self, site, server, manager) -> None:
+        assert manager.heard(START_S) == "FDSTORE=1\nFDNAME=listener"
         assert manager.heard(START_S) == "READY=1"
         assert site.is_ready(), "a worker has loaded all that it needs: before that its health port is closed"
         context = ssl.create_default_context(cafile=str(site.settings.parent / "tls" / "server.crt"))
@@ -113,6 +116,40 @@ class TestServer:
         assert [told for told in manager.heard_in(QUIET_S) if told != ALIVE] == ["STOPPING=1"]
         assert server.wait(60) == 0
         assert manager.is_silent()
+
+
+GREETING = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class TestRestart:
+    """systemd keeps the server's socket. Begins where the server above has ended."""
+
+    def test_who_comes_while_no_server_runs_waits_and_is_answered_by_the_next(self, site, server, manager) -> None:
+        assert server.wait(60) == 0, "none runs"
+        (listener,) = manager.kept.values()
+        context = ssl.create_default_context(cafile=str(site.settings.parent / "tls" / "server.crt"))
+        context.check_hostname = False
+        with socket.create_connection(("127.0.0.1", site.port), 5) as plain:
+            # As systemd starts it: the socket as descriptor 3, meant for this very process.
+            start = f"exec {command('4auth-server')} --settings {site.settings} 3<&{listener}"
+            handed = ("/bin/bash", "-c", f"LISTEN_PID=$$ LISTEN_FDS=1 {start}")
+            process = started(manager, site.folder, *handed, keeps=(listener,))
+            try:
+                plain.settimeout(START_S)
+                with context.wrap_socket(plain) as connection:
+                    connection.sendall(GREETING)
+                    assert connection.recv(12) == b"HTTP/1.1 200"
+                process.terminate()
+                assert process.wait(60) == 0
+            finally:
+                ended(process)
+                manager.heard_in(INTERVAL_S)
+
+    def test_a_trial_is_at_no_port_that_anybody_knows(self, site, manager) -> None:
+        with pytest.raises(OSError, match="Address already in use"):
+            socket.create_server(("127.0.0.1", site.port))  # where who waits for the next server is
+        words = (command("4auth-server"), "--settings", str(site.settings), "--trial")
+        assert subprocess.run(words, timeout=START_S, check=False).returncode == 0
 
 
 class TestGateway:

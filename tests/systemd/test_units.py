@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from auth_client.settings import ServerSettings as ClientSettings
 from auth_server.gateway.settings import GatewaySettings, LimitSettings
 from auth_server.key_forms import FORMS, RETIRED_AUDIT
 from auth_server.settings import ListenSettings, ServerSettings
@@ -227,6 +228,15 @@ def test_all_that_serve_are_watched() -> None:
 )
 def test_what_is_under_way_has_its_time_to_end(name: str, drain_s: float) -> None:
     assert int(SERVICES[name].one("Service", "TimeoutStopSec") or 0) > drain_s
+
+
+def test_an_agent_that_ends_has_time_for_the_reply_that_it_waits_for() -> None:
+    patience_s = ClientSettings.model_fields["read_timeout_s"].default
+    assert int(SERVICES["4auth-kiosk.service"].one("Service", "TimeoutStopSec") or 0) > patience_s
+
+
+def test_the_servers_socket_outlives_it() -> None:
+    assert SERVICES["4auth-server.service"].one("Service", "FileDescriptorStoreMax") == "1"
 
 
 @each_service
