@@ -104,6 +104,8 @@ class Controller:
         server = {
             "ansible_host": SERVER.address,
             "auth_server_site": SITE,
+            # A whole crowd logs in from one kiosk's address.
+            "auth_server_connections_per_address": 60,
             "base_allow": [{"what": "kiosks", "port": 8443, "from": ["10.77.0.0/24"]}],
         }
         groups = {"servers": {"hosts": {SERVER.name: server}}, "kiosks": {"hosts": {KIOSK.name: _kiosk()}}}

@@ -1,0 +1,151 @@
+"""New keys and new releases while people log in: nobody is refused, and what was granted is in the log.
+
+The crowd logs in once a second through nginx with the kiosk's own key, but where that key is changed: there people type
+at the kiosk, one after the other. No movements are asked for here (`face.presence = "passive"`), so that it is quick.
+"""
+
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from statistics import median
+
+import pytest
+
+from tests.deploy.controller import Change, Controller, PlayFailed, build
+from tests.deploy.lab import KIOSK, SERVER
+from tests.deploy.logins import Crowd, Logins, gather
+from tests.deploy.people import Person
+
+pytestmark = [pytest.mark.slow, pytest.mark.deploy]
+
+GRANTED = "[+] Welcome, "
+NEWER, DEAF, DUMB = "0.1.1", "0.1.2", "0.1.3"
+
+PATIENCE_S = 20.0
+"""For which a kiosk waits for a reply: what waits longer is refused by the kiosk itself."""
+
+WAY_BACK_S = 60.0
+"""The window in which logins may wait longer than that, where a server's release is taken back: ansible/README.md."""
+
+
+@pytest.fixture(scope="module")
+def site(deployed: Controller, ada: Person) -> Iterator[Controller]:
+    """The site with a face check that asks for no movement."""
+    settings, before = "/etc/4auth/server.toml", "/srv/lab/server.toml"
+    change = f"cp -a {settings} {before} && sed -i 's/^\\[face\\]$/[face]\\npresence = \"passive\"/' {settings}"
+    deployed.lab.ssh(SERVER, f"{change} && systemctl restart 4auth-server")
+    yield deployed
+    deployed.lab.ssh(SERVER, f"cp -a {before} {settings} && systemctl restart 4auth-server")
+
+
+@pytest.fixture(scope="module")
+def crowd(site: Controller) -> Crowd:
+    return gather(site)
+
+
+def assert_written(site: Controller, seen: Logins) -> None:
+    """Every login that was granted has its row, and the log is whole."""
+    rows = site.provision("audit", "list", "--limit", "2000", "--action", "login")["rows"]
+    written = {row["detail"]["assertion"] for row in rows if row["reason"] == "granted"}
+    assert len(seen.granted) > 5
+    print(f"{len(seen.granted)} logins, median {median(seen.took_s):.1f} s, slowest {max(seen.took_s):.1f} s")
+    assert set(seen.granted) <= written
+    assert site.provision("audit", "verify")["ok"]
+
+
+def pins(operator: Controller) -> list[str]:
+    return list(tomllib.loads(operator.lab.ssh(KIOSK, "cat /etc/4auth/kiosk.toml"))["server"]["pins"])
+
+
+def key_ids(operator: Controller) -> dict[str, set[str]]:
+    keys = operator.provision("keys", "list")["keys"]
+    return {kind: {key["id"] for key in keys if key["kind"] == kind} for kind in ("field", "audit", "assertion")}
+
+
+def test_new_keys_of_the_server_refuse_nobody(site, crowd):
+    """All four kinds in one run: kiosks know the next TLS key before they meet it, and old keys are gone at the end."""
+    pins_before, keys_before = pins(site), key_ids(site)
+    with crowd.logging_in() as seen:
+        site.play("rotate.yml", "-e", "rotate=tls,field,audit,assertion", timeout_s=1200)
+    assert seen.failed == []
+    assert seen.slowest_s < PATIENCE_S
+    assert len(pins_before) == len(pins(site)) == 1 and pins_before != pins(site)
+    assert pins(site) == [site.provision("site", "pin")["pin"]]
+    for kind, ids in key_ids(site).items():
+        assert len(ids) == 1 and not ids & keys_before[kind], kind
+    assert_written(site, seen)
+
+
+@contextmanager
+def typing(*people: Person) -> Iterator[list[str]]:
+    """Have people type logins at the kiosk one after the other until this ends; gives what its screen said to each."""
+    said: list[str] = []
+    ended = threading.Event()
+
+    def type_on() -> None:
+        while not ended.is_set():
+            said.append(people[len(said) % len(people)].log_in())
+
+    thread = threading.Thread(target=type_on)
+    thread.start()
+    try:
+        yield said
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_new_device_key_refuses_nobody_at_its_kiosk(site, crowd):
+    before = site.provision("kiosk", "show", KIOSK.name)["kiosk"]["public_key"]
+    with typing(*crowd.people[:6]) as said:
+        site.play("rotate.yml", "-e", "rotate=device")
+    assert site.provision("kiosk", "show", KIOSK.name)["kiosk"]["public_key"] != before
+    assert said and all(line.startswith(GRANTED) for line in said), said
+
+
+def test_a_newer_release_comes_into_force_everywhere_and_refuses_nobody(site, crowd, project_folder, tmp_path):
+    house = build(project_folder, tmp_path, NEWER)
+    # What a run that was killed left there is no part of it.
+    (name,) = (line for path in house.glob("*/kiosk.release") for line in path.read_text().split())
+    half = f"/opt/4auth/releases/{name}/bin"
+    site.lab.ssh(KIOSK, f"mkdir -p {half} && ln -s /usr/bin/python3 {half}/python")
+    with crowd.logging_in() as seen:
+        site.play("upgrade.yml", "-e", f"base_wheelhouse={house}")
+    assert {site.release(host).partition("-")[0] for host in site.lab.hosts} == {NEWER}
+    assert site.provision("kiosk", "show", KIOSK.name)["kiosk"]["agent_version"] == NEWER
+    assert seen.failed == []
+    assert seen.slowest_s < PATIENCE_S
+    assert_written(site, seen)
+
+
+@pytest.mark.parametrize(
+    ("version", "change", "host", "window_s"),
+    [
+        # The agent comes up, and never reaches its server.
+        (DEAF, Change("auth_contract/paths.py", '"/v1/heartbeat"', '"/v1/nowhere"'), KIOSK, 0.0),
+        # The server comes up, and never says that it can serve.
+        (
+            DUMB,
+            Change("auth_server/health.py", "    status = services", '    faults["x"] = "y"\n    status = services'),
+            SERVER,
+            WAY_BACK_S,
+        ),
+    ],
+    ids=["kiosk", "server"],
+)
+def test_a_broken_release_is_taken_back(site, crowd, ada, project_folder, tmp_path, version, change, host, window_s):
+    before = site.release(host)
+    house = build(project_folder, tmp_path, version, change)
+    with crowd.logging_in() as seen, pytest.raises(PlayFailed, match=f"{host.name} did not do well with {version}"):
+        site.play("upgrade.yml", "-e", f"base_wheelhouse={house}")
+    assert site.release(host) == before
+    assert seen.failed == []
+    assert seen.slowest_s < max(PATIENCE_S, window_s)
+    assert_written(site, seen)
+    assert ada.log_in().startswith(GRANTED)
+
+
+def test_the_versions_of_this_file_are_newer_than_the_checkouts():
+    assert metadata.version("fourauth") < NEWER < DEAF < DUMB
