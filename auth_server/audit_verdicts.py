@@ -155,7 +155,9 @@ def _pictures(found: Evidence) -> list[str]:
 
 
 def _device(found: Evidence) -> list[str]:
-    return _findings(
+    # A client of a gateway says what its MAC is, and nobody has signed it.
+    told = [f"{what} {_spelt(found[name])}" for name, what in _MACS.items() if name in found]
+    return told + _findings(
         found,
         is_kiosks_own=("the MAC is the kiosk's own", "the MAC is not the one registered for the kiosk"),
         has_leave=("the name may come through a gateway", "the name may not come through a gateway"),
@@ -165,6 +167,9 @@ def _device(found: Evidence) -> list[str]:
         ),
         is_bound=("the account is bound to it", "the account is not bound to it"),
     )
+
+
+_MACS: Final = {"mac": "MAC", "claimed_mac": "claimed MAC"}
 
 
 def _clock(found: Evidence) -> list[str]:
@@ -239,8 +244,8 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "new_totp": _OF_CODE,
     "face": _OF_FACE,
     "new_face": _OF_FACE,
-    "device": frozenset({"is_kiosks_own", "has_leave", "is_a_kiosks", "is_bound"}),
-    "kiosk": frozenset({"is_kiosks_own", "has_leave", "is_a_kiosks"}),
+    "device": frozenset({*_MACS, "is_kiosks_own", "has_leave", "is_a_kiosks", "is_bound"}),
+    "kiosk": frozenset({*_MACS, "is_kiosks_own", "has_leave", "is_a_kiosks"}),
     "clock": frozenset({"skew_s"}),
     "permission": frozenset({"kind", "by", "is_for_this_name"}),
     "supervisor": frozenset({"role"}),

@@ -146,8 +146,9 @@ class Judge:
         claims, kiosk = submission.claims, submission.kiosk
         if kiosk.mac_address is not None:
             return device.verify_kiosk(claim=claims.mac, kiosk_mac=kiosk.mac_address)
-        standing = self.gateways.standing(claims.username, claims.new_mac or claims.mac)
-        return device.verify_gateway(has_leave=standing.has_leave, is_a_kiosks=standing.is_a_kiosks)
+        mac = claims.new_mac or claims.mac
+        standing = self.gateways.standing(claims.username, mac)
+        return device.verify_gateway(claim=mac, has_leave=standing.has_leave, is_a_kiosks=standing.is_a_kiosks)
 
     def _device(self, submission: Submission, enrolment: Enrolment) -> Verdict:
         claims, kiosk, bound = submission.claims, submission.kiosk, enrolment.mac_addresses

@@ -35,7 +35,7 @@ _VERDICTS: dict[str, Any] = {
         **{"face_height_px": 212, "threshold": 0.613, "presence_threshold": 0.5, "is_one_person": True},
         "distance": 0.2117,
     },
-    "device": {"passed": True, "is_kiosks_own": True, "is_bound": True},
+    "device": {"passed": True, "mac": "02:00:5e:10:00:01", "is_kiosks_own": True, "is_bound": True},
     "clock": {"passed": True, "skew_s": 0.213},
 }
 

@@ -13,11 +13,11 @@ from auth_server.domain import Factor, Verdict
 def verify(*, claim: str, enrolment: frozenset[str], kiosk_mac: str) -> Verdict:
     """Accept a MAC that is the signing kiosk's registered one and among the account's bound ones.
 
-    Evidence: `is_kiosks_own` and `is_bound`, the two findings. An empty or malformed MAC, on
-    either side, matches nothing.
+    Evidence: `mac`, and `is_kiosks_own` and `is_bound`, the two findings. An empty or malformed MAC,
+    on either side, matches nothing.
     """
     try:
-        mac = canonical_mac(claim).encode()
+        mac = canonical_mac(claim)
     except ValueError:
         return Verdict(Factor.DEVICE, passed=False, evidence={"problem": "the claim is not a MAC address"})
     is_kiosks_own = _same(mac, kiosk_mac)
@@ -26,20 +26,21 @@ def verify(*, claim: str, enrolment: frozenset[str], kiosk_mac: str) -> Verdict:
     return Verdict(
         Factor.DEVICE,
         passed=is_kiosks_own and is_bound,
-        evidence={"is_kiosks_own": is_kiosks_own, "is_bound": is_bound},
+        evidence={"mac": mac, "is_kiosks_own": is_kiosks_own, "is_bound": is_bound},
     )
 
 
 def verify_kiosk(*, claim: str, kiosk_mac: str) -> Verdict:
     """Accept a MAC that is the signing kiosk's registered one, whosever kiosk it is.
 
-    Evidence: `is_kiosks_own`. An empty or malformed MAC, on either side, matches nothing.
+    Evidence: `mac` and `is_kiosks_own`. An empty or malformed MAC, on either side, matches nothing.
     """
     try:
-        is_kiosks_own = _same(canonical_mac(claim).encode(), kiosk_mac)
+        mac = canonical_mac(claim)
     except ValueError:
         return Verdict(Factor.KIOSK, passed=False, evidence={"problem": "the claim is not a MAC address"})
-    return Verdict(Factor.KIOSK, passed=is_kiosks_own, evidence={"is_kiosks_own": is_kiosks_own})
+    is_kiosks_own = _same(mac, kiosk_mac)
+    return Verdict(Factor.KIOSK, passed=is_kiosks_own, evidence={"mac": mac, "is_kiosks_own": is_kiosks_own})
 
 
 def verify_through_gateway(*, claim: str, enrolment: frozenset[str], has_leave: bool, is_a_kiosks: bool) -> Verdict:
@@ -47,31 +48,36 @@ def verify_through_gateway(*, claim: str, enrolment: frozenset[str], has_leave: 
 
     A claim proves nothing, so one of a registered kiosk's MAC is refused: that kiosk would have signed.
 
-    Evidence: `has_leave`, `is_a_kiosks` and `is_bound`, the findings.
+    Evidence: `claimed_mac`, named so because nobody signed it, and `has_leave`, `is_a_kiosks` and
+    `is_bound`, the findings.
     """
     try:
-        mac = canonical_mac(claim).encode()
+        mac = canonical_mac(claim)
     except ValueError:
         return Verdict(Factor.DEVICE, passed=False, evidence={"problem": "the claim is not a MAC address"})
     is_bound = any([_same(mac, bound) for bound in enrolment])
     return Verdict(
         Factor.DEVICE,
         passed=has_leave and is_bound and not is_a_kiosks,
-        evidence={"has_leave": has_leave, "is_a_kiosks": is_a_kiosks, "is_bound": is_bound},
+        evidence={"claimed_mac": mac, "has_leave": has_leave, "is_a_kiosks": is_a_kiosks, "is_bound": is_bound},
     )
 
 
-def verify_gateway(*, has_leave: bool, is_a_kiosks: bool) -> Verdict:
+def verify_gateway(*, claim: str, has_leave: bool, is_a_kiosks: bool) -> Verdict:
     """Accept a name that may come through a gateway, with a claimed MAC that is no registered kiosk's.
 
-    Evidence: `has_leave` and `is_a_kiosks`, the findings.
+    Evidence: `claimed_mac`, and `has_leave` and `is_a_kiosks`, the findings.
     """
+    try:
+        mac = canonical_mac(claim)
+    except ValueError:
+        return Verdict(Factor.KIOSK, passed=False, evidence={"problem": "the claim is not a MAC address"})
     return Verdict(
         Factor.KIOSK,
         passed=has_leave and not is_a_kiosks,
-        evidence={"has_leave": has_leave, "is_a_kiosks": is_a_kiosks},
+        evidence={"claimed_mac": mac, "has_leave": has_leave, "is_a_kiosks": is_a_kiosks},
     )
 
 
-def _same(mac: bytes, other: str) -> bool:
-    return hmac.compare_digest(mac, other.encode("utf-8", "surrogatepass"))
+def _same(mac: str, other: str) -> bool:
+    return hmac.compare_digest(mac.encode(), other.encode("utf-8", "surrogatepass"))

@@ -48,7 +48,7 @@ GOOD = {
         **{"passed": True, "distance": 0.21, "threshold": 0.61, "presence": 0.99, "presence_threshold": 0.5},
         **{"is_one_person": True, "spread": 0.08, "frames": 3, "face_height_px": 212, "model": "4auth"},
     },
-    "device": {"passed": True, "is_kiosks_own": True, "is_bound": True},
+    "device": {"passed": True, "mac": "02:00:5e:10:00:01", "is_kiosks_own": True, "is_bound": True},
     "clock": {"passed": True, "skew_s": -0.5},
 }
 
@@ -61,7 +61,7 @@ def test_a_granted_login_tells_every_factor_with_its_numbers():
         "Code: passed: it is the right code of the time step before (step 59).",
         "Face: passed: distance 0.21 from the enrolled face, within the limit of 0.61; presence 0.99 where 0.5 is "
         "needed: a real person; 3 pictures, the face 212 pixels high, judged by 4auth.",
-        "Device: passed: the MAC is the kiosk's own; the account is bound to it.",
+        "Device: passed: MAC 02:00:5e:10:00:01; the MAC is the kiosk's own; the account is bound to it.",
         "Clock: passed: the kiosk's clock was 0.5 s behind the server's, where 120 s are allowed.",
         "The assertion that was handed out has the id j1.",
         "Attempt: a1.",
@@ -87,6 +87,8 @@ def test_a_granted_login_tells_every_factor_with_its_numbers():
         ("device", {"passed": False, "is_kiosks_own": False, "is_bound": True}, "is not the one registered"),
         ("device", {"passed": False, "is_kiosks_own": True, "is_bound": False}, "the account is not bound to it"),
         ("kiosk", {"passed": False, "is_kiosks_own": False}, "is not the one registered"),
+        ("kiosk", {"passed": False, "mac": "02:00:5e:10:00:02", "is_kiosks_own": False}, "MAC 02:00:5e:10:00:02; the"),
+        ("device", {"passed": False, "claimed_mac": "02:00:5e:10:00:02", "has_leave": False}, "claimed MAC 02:00:5e:1"),
         ("clock", {"passed": False, "skew_s": 121}, "121 s ahead of the server's, where 120 s"),
         ("permission", {"passed": False, "kind": "unknown"}, "no ticket and no administrator's secret"),
         ("permission", {"passed": True, "kind": "admin", "by": "eve"}, "the secret of administrator eve"),

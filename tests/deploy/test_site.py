@@ -28,7 +28,8 @@ def test_a_login_over_the_bridge_opens_the_door(deployed, ada):
     assert (row["action"], row["reason"], row["username"], row["kiosk_id"]) == ("login", "granted", "ada", KIOSK.name)
     # Behind nginx, which the server believes about it.
     assert row["source_address"] == KIOSK.address
-    assert row["detail"]["verdicts"]["device"]["is_kiosks_own"]
+    device = row["detail"]["verdicts"]["device"]
+    assert (device["mac"], device["is_kiosks_own"]) == (mac, True)
     assert deployed.provision("kiosk", "show", KIOSK.name)["kiosk"]["mac_address"] == mac
     assert opened[0]["jti"] == row["detail"]["assertion"]
 

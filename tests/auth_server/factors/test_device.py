@@ -28,7 +28,8 @@ def test_both_must_hold(claim: str, bound: set[str], kiosk_mac: str, evidence: d
     verdict = device.verify(claim=claim, enrolment=frozenset(bound), kiosk_mac=kiosk_mac)
     assert verdict.factor is Factor.DEVICE
     assert verdict.passed is all(evidence.values())
-    assert verdict.evidence == evidence
+    # As it is registered, however it was spelt: so a row is found by it.
+    assert verdict.evidence == {"mac": claim.replace("-", ":").lower(), **evidence}
 
 
 @pytest.mark.parametrize("nothing", ["", "00:00:00:00:00:00", "None", "ff:ff:ff:ff:ff:ff", "\ud800", "02:00:5e:10:00"])
@@ -54,7 +55,8 @@ def test_no_text_raises(claim: str, bound: frozenset[str], kiosk_mac: str) -> No
 )
 def test_a_kiosk_is_its_own_whosever_it_is(claim: str, kiosk_mac: str, passed: bool) -> None:
     verdict = device.verify_kiosk(claim=claim, kiosk_mac=kiosk_mac)
-    assert (verdict.factor, verdict.passed, verdict.evidence) == (Factor.KIOSK, passed, {"is_kiosks_own": passed})
+    judged = {"mac": claim.replace("-", ":").lower(), "is_kiosks_own": passed}
+    assert (verdict.factor, verdict.passed, verdict.evidence) == (Factor.KIOSK, passed, judged)
 
 
 @pytest.mark.parametrize("nothing", ["", "00:00:00:00:00:00", "None", "ff:ff:ff:ff:ff:ff", "\ud800", "02:00:5e:10:00"])
@@ -66,3 +68,28 @@ def test_nothing_is_no_kiosk(nothing: str) -> None:
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_no_text_raises_or_is_a_kiosk_by_accident(claim: str, kiosk_mac: str) -> None:
     assert not device.verify_kiosk(claim=claim, kiosk_mac=kiosk_mac).passed
+
+
+@pytest.mark.parametrize(
+    ("has_leave", "is_a_kiosks", "is_bound"),
+    [(True, False, True), (False, False, True), (True, True, True), (True, False, False), (False, True, False)],
+)
+def test_what_a_gateway_is_told_is_a_claim_and_is_named_one(has_leave: bool, is_a_kiosks: bool, is_bound: bool) -> None:
+    standing = {"has_leave": has_leave, "is_a_kiosks": is_a_kiosks}
+    bound = frozenset({OTHER} if is_bound else {THIRD})
+    person = device.verify_through_gateway(claim=OTHER.upper(), enrolment=bound, **standing)
+    assert person.passed is (has_leave and is_bound and not is_a_kiosks)
+    assert person.evidence == {"claimed_mac": OTHER, **standing, "is_bound": is_bound}
+    gateway = device.verify_gateway(claim=OTHER.upper(), **standing)
+    assert gateway.passed is (has_leave and not is_a_kiosks)
+    assert gateway.evidence == {"claimed_mac": OTHER, **standing}
+
+
+@pytest.mark.parametrize("nothing", ["", "None", "\ud800", "02:00:5e:10:00"])
+def test_what_is_no_mac_passes_no_gateway_and_stands_in_no_row(nothing: str) -> None:
+    person = device.verify_through_gateway(
+        claim=nothing, enrolment=frozenset({nothing}), has_leave=True, is_a_kiosks=False
+    )
+    for verdict in (person, device.verify_gateway(claim=nothing, has_leave=True, is_a_kiosks=False)):
+        assert not verdict.passed
+        assert verdict.evidence == {"problem": "the claim is not a MAC address"}

@@ -90,7 +90,7 @@ def test_a_person_of_four_factors_is_granted_and_the_row_says_through_what(clien
     assert (row["kiosk"], row["action"], row["success"]) == ("gate-1", "login", True)
     assert row["detail"]["gateway"] == {"peer": PEER}
     assert row["detail"]["verdicts"]["device"] == {
-        "passed": True, "has_leave": True, "is_a_kiosks": False, "is_bound": True,
+        "passed": True, "claimed_mac": CLIENT, "has_leave": True, "is_a_kiosks": False, "is_bound": True,
     }  # fmt: skip
 
 
