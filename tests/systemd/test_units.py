@@ -198,6 +198,22 @@ def test_a_daemon_is_watched_and_comes_back(unit: Unit) -> None:
     assert service["KillMode"] == "mixed"
 
 
+BOUNDED = {
+    "4auth-server.service": ("2G", "512"),
+    "4auth-gateway.service": ("1G", "128"),
+    "4auth-kiosk.service": ("512M", "128"),
+    "4auth-screen.service": ("1G", "512"),
+}
+"""The most memory and the most tasks of what runs for ever; `tests/deploy/elsewhere` sees a kernel enforce them."""
+
+
+def test_what_runs_for_ever_cannot_take_all_that_the_machine_has() -> None:
+    held = {name: (unit.one("Service", "MemoryMax"), unit.one("Service", "TasksMax")) for name, unit in SERVICES.items()}
+    assert {name: bounds for name, bounds in held.items() if bounds != (None, None)} == BOUNDED
+    assert set(BOUNDED) == {*DAEMONS, "4auth-screen.service"}
+    assert all(f"| `{name}` | {' | '.join(bounds)} |" in README for name, bounds in BOUNDED.items())
+
+
 def test_what_must_be_mended_first_is_not_tried_again_but_at_a_kiosk_where_nobody_stands_by() -> None:
     refused = {name for name, unit in DAEMONS.items() if unit.one("Service", "RestartPreventExitStatus") == "78"}
     assert refused == set(DAEMONS) - {"4auth-kiosk.service"}
