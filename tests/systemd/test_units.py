@@ -208,7 +208,9 @@ BOUNDED = {
 
 
 def test_what_runs_for_ever_cannot_take_all_that_the_machine_has() -> None:
-    held = {name: (unit.one("Service", "MemoryMax"), unit.one("Service", "TasksMax")) for name, unit in SERVICES.items()}
+    held = {
+        name: (unit.one("Service", "MemoryMax"), unit.one("Service", "TasksMax")) for name, unit in SERVICES.items()
+    }
     assert {name: bounds for name, bounds in held.items() if bounds != (None, None)} == BOUNDED
     assert set(BOUNDED) == {*DAEMONS, "4auth-screen.service"}
     assert all(f"| `{name}` | {' | '.join(bounds)} |" in README for name, bounds in BOUNDED.items())
