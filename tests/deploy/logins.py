@@ -22,16 +22,25 @@ _PYTHON = "$(readlink -f /opt/4auth/current)/bin/python"
 
 @dataclass
 class Logins:
-    """What came of logins: ids of assertions that were granted and proved, what was said of others, seconds of each."""
+    """What came of logins: assertions that were granted and proved, what was said of others, and when those began.
+
+    `took_s` has the seconds of each.
+    """
 
     granted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
+    failed_at: list[float] = field(default_factory=list)
 
     @property
     def slowest_s(self) -> float:
         """How long the slowest took, on a machine on which a login usually takes a second: on two idle cores."""
         return max(self.took_s) / max(1.0, statistics.median(self.took_s))
+
+    @property
+    def window_s(self) -> float:
+        """Between the first that failed and the last, by when they began; 0 where none or one did."""
+        return max(self.failed_at, default=0.0) - min(self.failed_at, default=0.0)
 
     def note(self, line: str) -> None:
         """Take one line of `load.py`."""
@@ -40,6 +49,7 @@ class Logins:
         if "granted" in said:
             self.granted.append(said["granted"])
         else:
+            self.failed_at.append(said["began"])
             self.failed.append(f"{said['name']} at {said['began']:.0f} after {said['took_s']} s: {said['failed']}")
 
 

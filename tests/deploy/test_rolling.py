@@ -27,7 +27,7 @@ PATIENCE_S = 20.0
 """For which a kiosk waits for a reply: what waits longer is refused by the kiosk itself."""
 
 WAY_BACK_S = 60.0
-"""The window in which logins may wait longer than that, where a server's release is taken back: ansible/README.md."""
+"""The window in which logins may wait longer, or fail, where a server's release is taken back: ansible/README.md."""
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_broken_release_is_taken_back(site, crowd, ada, project_folder, tmp_pa
     with crowd.logging_in() as seen, pytest.raises(PlayFailed, match=f"{host.name} did not do well with {version}"):
         site.play("upgrade.yml", "-e", f"base_wheelhouse={house}")
     assert site.release(host) == before
-    assert seen.failed == []
+    assert seen.failed == [] or seen.window_s < window_s, seen.failed
     assert seen.slowest_s < max(PATIENCE_S, window_s)
     assert_written(site, seen)
     assert ada.log_in().startswith(GRANTED)
