@@ -1,6 +1,7 @@
 """The playbooks and roles by themselves: linted, and each variable explained where an operator looks for it."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -116,6 +117,29 @@ def test_the_example_has_two_servers_and_three_kiosks_each_with_its_server():
     servers, kiosks = groups["servers"]["hosts"], groups["kiosks"]["hosts"]
     assert (len(servers), len(kiosks)) == (2, 3)
     assert {kiosk["kiosk_server"] for kiosk in kiosks.values()} == set(servers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [("", None), ("        lobby-1: {ansible_host: 192.0.2.99}\n", "duplicate mapping key 'lobby-1'")],
+    ids=["with its backups beside it", "a host that stands there twice"],
+)
+def test_an_inventory_is_read_whole_or_not_at_all(tmp_path, slip, said):
+    subprocess.run([PROJECT / "scripts" / "deploy_venv.sh"], check=True)
+    site = shutil.copytree(ANSIBLE / "inventory" / "example", tmp_path / "site")
+    for kept in ("backups/auth-1/one.4auth-backup", "keys/auth-1/one.vault"):
+        (site / kept).parent.mkdir(parents=True)
+        (site / kept).write_text("no inventory\n")
+    with (site / "hosts.yml").open("a") as hosts:
+        hosts.write(slip)
+    program = PROJECT / ".cache" / "deploy" / "venv" / "bin" / "ansible-inventory"
+    around = {"HOME": str(tmp_path), "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "LANG": "C.UTF-8"}
+    done = subprocess.run([program, "-i", site, "--graph"], env=around, cwd=tmp_path, capture_output=True, text=True)
+    if said is None:
+        assert (done.returncode, done.stdout.count("--lobby-")) == (0, 2), done.stderr
+    else:
+        assert done.returncode != 0 and said in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow
