@@ -3,8 +3,11 @@
 Any of them answers for itself, and metrics are gathered over all.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,10 +18,29 @@ from auth_server.metrics import CLOCK_OFFSET
 from auth_server.services import Services
 from auth_server.settings import HealthSettings
 
+FREE_MIN_BYTES: Final = 8 * 2**20
+"""Below it the next login may be the one whose row finds no room, and so is refused."""
+
+
+def disk_fault(folder: Path, look: Callable[[Path], os.statvfs_result] = os.statvfs) -> str | None:
+    """Return why nothing more can be written to the file system of a folder, found out without writing; else None."""
+    try:
+        found = look(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    if found.f_flag & os.ST_RDONLY:
+        return f"{folder} is read-only: look for errors in the kernel's log"
+    free = found.f_bavail * found.f_frsize
+    return f"{folder} has {free // 1024} KiB free: remove what fills it" if free < FREE_MIN_BYTES else None
+
 
 def readiness(services: Services) -> dict[str, str]:
     """What stands in the way of serving, by part; empty when ready."""
     faults: dict[str, str] = {}
+    # Reading goes on where nothing can be written, and then every login is refused.
+    disk = disk_fault(services.database.path.parent)
+    if disk is not None:
+        faults["disk"] = disk
     try:
         services.audit.head()
         # An open file outlives its name: rows would go where no backup and no restart finds them.

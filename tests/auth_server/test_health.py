@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 from contextlib import closing
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
-from auth_server.health import open_port, readiness
+from auth_server.health import FREE_MIN_BYTES, disk_fault, open_port, readiness
 from auth_server.local_port import _Handler, refuse_taken_port
 from auth_server.settings import FaceSettings, HealthSettings
 from auth_server.timesource import TimeStatus
@@ -92,6 +93,34 @@ def test_a_store_that_fails_is_a_reason(services, database):
     database.close()
     database.path.write_bytes(b"no database any more" * 500)
     assert "store" in readiness(services)
+
+
+@pytest.mark.parametrize(
+    ("free", "flags", "fault"),
+    [
+        (FREE_MIN_BYTES, 0, None),
+        (FREE_MIN_BYTES - 4096, 0, "has 8188 KiB free: remove what fills it"),
+        (0, 0, "has 0 KiB free"),
+        (10 * FREE_MIN_BYTES, os.ST_RDONLY, "is read-only"),
+    ],
+)
+def test_a_disk_to_which_nothing_can_be_written_is_a_reason(free, flags, fault, tmp_path):
+    def look(folder):
+        return SimpleNamespace(f_flag=flags, f_bavail=free // 4096, f_frsize=4096)
+
+    told = disk_fault(tmp_path, look)
+    assert told is None if fault is None else f"{tmp_path} {fault}" in told
+
+
+def test_a_full_disk_is_told_beside_what_else_is_wrong(services, monkeypatch):
+    full = SimpleNamespace(f_flag=0, f_bavail=0, f_frsize=4096)
+    monkeypatch.setattr("auth_server.health.disk_fault", lambda folder: disk_fault(folder, lambda _: full))
+    services.time.status = off_by_an_hour
+    assert readiness(services).keys() == {"disk", "clock"}
+
+
+def test_a_folder_that_cannot_be_looked_at_is_a_reason(tmp_path):
+    assert "No such file" in disk_fault(tmp_path / "gone")
 
 
 def test_an_unforeseen_fault_is_a_reason_without_its_text(services):
