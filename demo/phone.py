@@ -18,6 +18,11 @@ class Phone:
         self._totp = pyotp.TOTP(parse_qs(urlsplit(uri).query)["secret"][0])
         self._next_step: int = 0 if before is None else before._next_step
 
+    @property
+    def secret(self) -> str:
+        """What the QR code told it, in letters: for a look whether it stands anywhere that it should not."""
+        return str(self._totp.secret)
+
     def code(self) -> str:
         """The next code that a server may take; waits where it is of a step too far away."""
         step = max(self._next_step, int(time.time()) // _STEP_S)

@@ -29,6 +29,9 @@ if [[ "${1:-all}" == all || "${1:-all}" == deploy ]]; then
     command -v debootstrap >/dev/null || needed[debootstrap]="Debian as it is installed, for the deployment's tests"
     command -v systemd-nspawn >/dev/null || needed[systemd-container]="hosts that boot, for the deployment's tests"
     command -v ip >/dev/null || needed[iproute2]="their network"
+    command -v cc >/dev/null || needed[gcc]="a clock that is wrong, for one program, in the deployment's tests"
+    command -v cc >/dev/null || needed[libc6-dev]="the same"
+    command -v mkfs.ext4 >/dev/null || needed[e2fsprogs]="a disk that is full, in the deployment's tests"
     command -v ssh >/dev/null || needed[openssh-client]="Ansible's way to a host"
 fi
 

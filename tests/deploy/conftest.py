@@ -1,6 +1,6 @@
 """A site on two booted hosts, deployed by the playbooks from this checkout's wheelhouse."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,22 @@ from demo.pictures import Pictures, prepare
 from tests.deploy import controller, lab
 from tests.deploy.controller import Controller, Run
 from tests.deploy.debian import Debian
+from tests.deploy.drills import Drill
 from tests.deploy.people import Person, enrol, stand_before_the_kiosk
+
+FIRST, LAST = "test_site.py", "test_upkeep.py"
+"""All of this folder share one site, which is bare at first, and whose kiosk goes at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put this folder's tests in the order of the site's life, after all others."""
+
+    def age(item: pytest.Item) -> int:
+        if item.path.parent != Path(__file__).parent:
+            return 0
+        return {FIRST: 1, LAST: 3}.get(item.path.name, 2)
+
+    items.sort(key=age)
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +75,16 @@ def deployed(operator: Controller, looked: Run, pictures: Pictures) -> Controlle
 def ada(deployed: Controller, pictures: Pictures) -> Person:
     """Somebody who may log in at the kiosk."""
     return enrol(deployed, "ada", pictures)
+
+
+@pytest.fixture
+def drill(deployed: Controller, ada: Person, record_property: Callable[[str, object], None]) -> Iterator[Drill]:
+    """A fault, after which the site is well again."""
+
+    def tell(name: str, value: object) -> None:
+        record_property(name, value)
+        print(f"{name} = {value}")
+
+    made = Drill(deployed, ada, tell)
+    yield made
+    made.all_is_well()

@@ -141,6 +141,7 @@ def _kiosk() -> dict[str, Any]:
     acts = {movement.value: [f"{PERSON}/{movement.value}"] for movement in Movement}
     settings = {
         "environment": "development",
+        "server": {"heartbeat_s": 5},
         "camera": {"kind": "replay", "sources": [f"{PERSON}/rest"], "acts": acts},
         "keypad": {"kind": "scripted", "script": KEYS},
         "capture": {"patience_s": 2.0, "movement_s": 2.0, "movement_interval_s": 0.08},

@@ -99,13 +99,14 @@ class Lab:
         for host in self.hosts:
             self.wait_for_ssh(host)
 
-    def boot(self, host: Host, *, waits: bool = True) -> None:
-        """Turn a host on."""
+    def boot(self, host: Host, *, waits: bool = True, disks: Mapping[str, Path] | None = None) -> None:
+        """Turn a host on, with folders of this machine as disks in the places of some of its own."""
         command = [
             *("systemd-nspawn", "--quiet", f"--directory={self.root(host)}", "--boot", "--register=no", "--keep-unit"),
             *(f"--machine={host.name}", f"--hostname={host.name}", f"--network-bridge={BRIDGE}"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
             f"--bind-ro={self.debian.packages}:/srv/apt",
+            *(f"--bind={disk}:{place}" for place, disk in (disks or {}).items()),
             # Without these the kernel does not enforce what units say of addresses and devices.
             *("--system-call-filter=bpf", "--capability=CAP_BPF,CAP_NET_ADMIN"),
         ]
@@ -157,6 +158,13 @@ class Lab:
         """Run a command line on a host as root with `data` at its input. Raises CalledProcessError."""
         words = _in_namespace([*self.ssh_words(host), command])
         subprocess.run(words, input=data, check=True, capture_output=True, timeout=120)
+
+    def begin(self, host: Host, command: str, into: Path) -> "subprocess.Popen[bytes]":
+        """Begin a command line on a host as root, whose output goes to a file here."""
+        with into.open("wb") as file:
+            return subprocess.Popen(
+                _in_namespace([*self.ssh_words(host), command]), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
 
     def ssh_words(self, host: Host) -> list[str]:
         """The client's command line to a host."""
