@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from auth_server.keyring import Keyring
+from auth_server.notifications import Notifications
+from auth_server.settings_file import load_settings
+from auth_server.store.database import open_database
 from demo.site import Site, command
 from provisioning.gateway_files import GatewayPlan, make_gateway
 from tests.auth_client.manager import Manager
@@ -150,6 +155,32 @@ class TestRestart:
             socket.create_server(("127.0.0.1", site.port))  # where who waits for the next server is
         words = (command("4auth-server"), "--settings", str(site.settings), "--trial")
         assert subprocess.run(words, timeout=START_S, check=False).returncode == 0
+
+    def test_a_trial_delivers_nothing_and_the_server_that_follows_does(self, site, manager, tmp_path) -> None:
+        told, program = tmp_path / "told", tmp_path / "program"
+        program.write_text(f"#!/bin/sh\ncat > {told}\n")
+        program.chmod(0o755)
+        settings = tmp_path / "server.toml"
+        settings.write_text(f'{site.settings.read_text()}\n[notify]\nkind = "command"\nargv = ["{program}"]\n')
+        store = load_settings(settings).store
+        with (
+            closing(open_database(store.database, Keyring.load(store.keys))) as database,
+            database.transaction() as one,
+        ):
+            Notifications(database).add(one, "locked_out", "ann", {}, datetime.now(UTC))
+        words = (command("4auth-server"), "--settings", str(settings))
+        assert subprocess.run((*words, "--trial"), timeout=START_S, check=False).returncode == 0
+        assert not told.exists()
+        os.close(manager.kept.pop("listener"))  # or the port would be in use
+        process = started(manager, site.folder, *words)
+        try:
+            ends = time.monotonic() + START_S
+            while not told.exists():
+                assert time.monotonic() < ends, "nobody was told"
+                manager.heard_in(INTERVAL_S)
+        finally:
+            ended(process)
+            manager.heard_in(INTERVAL_S)
 
 
 class TestGateway:
