@@ -32,6 +32,25 @@ def test_backup_and_keys_come_to_the_controller_the_keys_encrypted(backed_up):
     assert keys.stat().st_mode & 0o077 == 0
 
 
+def test_a_kiosk_that_cannot_be_told_of_a_key_keeps_it_from_use(backed_up, ada):
+    before = backed_up.provision("site", "pin")["pin"]
+    backed_up.lab.plug(KIOSK, is_in=False)
+    try:
+        with pytest.raises(PlayFailed, match=f"{KIOSK.name} could not be told of the next key"):
+            backed_up.play("rotate.yml", "-e", "rotate=tls")
+    finally:
+        backed_up.lab.plug(KIOSK, is_in=True)
+    assert backed_up.provision("site", "pin")["pin"] == before
+    assert ada.log_in().startswith(GRANTED)
+
+
+def test_nginx_trusts_a_server_whose_key_is_two_rotations_old(backed_up, ada):
+    """The server is not started anew for a new TLS key."""
+    for _ in range(2):
+        backed_up.play("rotate.yml", "-e", "rotate=tls")
+    assert ada.log_in().startswith(GRANTED)
+
+
 def test_a_lost_server_is_restored_on_new_hardware(backed_up, ada):
     backed_up.play("backup.yml")
     folder = backed_up.inventory.parent
