@@ -19,7 +19,7 @@ MODELS_READY := $(MODELS)/.ready
 
 .PHONY: help
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 .PHONY: venv
 venv: $(READY) ## Make .venv with the locked releases (PYTHON=... chooses the interpreter)
@@ -115,6 +115,18 @@ deploy-lint: $(READY) ## Check the playbooks and roles (ansible-lint, production
 	@scripts/deploy_venv.sh
 	@cd ansible && HOME=$(CURDIR)/.cache/deploy PATH="$(CURDIR)/.cache/deploy/venv/bin:$$PATH" ansible-lint --offline -q
 	@cd ansible && $(CURDIR)/.cache/deploy/venv/bin/yamllint --strict .
+
+.PHONY: deploy-debian-13
+deploy-debian-13: $(READY) $(MODELS_READY) ## The deployment's tests on hosts of Debian 13 (as root)
+	@scripts/deploy/elsewhere.sh debian-13
+
+.PHONY: deploy-arm64
+deploy-arm64: $(READY) $(MODELS_READY) ## The kiosk's role on a host of aarch64, as a Pi is (as root)
+	@scripts/deploy/elsewhere.sh arm64
+
+.PHONY: deploy-qemu
+deploy-qemu: $(READY) $(MODELS_READY) ## A server with its own kernel, disk and clock: true power cuts in 500 logins (as root, an hour)
+	@scripts/deploy/elsewhere.sh qemu
 
 .PHONY: catalogues
 catalogues: $(READY) ## Bring the kiosk's languages up to date; names what has no translation

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auth_contract.actions import Movement
+from tests.deploy.debian import NUMBERS, SUITE
 from tests.deploy.lab import CONTROLLER, KIOSK, SERVER, Host, Lab
 
 SITE = "lab"
@@ -21,7 +22,7 @@ KEYS = "/srv/lab/keys"
 """A pipe on the kiosk, through which its scripted keypad is typed on."""
 
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-_TARGET = "debian-12-x86_64"
+_TARGET = f"debian-{NUMBERS[SUITE]}-x86_64"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def build(project: Path, folder: Path, version: str, *changes: Change) -> Path:
     source, house = folder / "source", folder / "wheelhouse"
     keep = shutil.ignore_patterns("__pycache__", ".*", "tests", "docs")
     shutil.copytree(project, source, ignore=keep)
-    others = shutil.ignore_patterns("own", "debian-13*", "*aarch64", "*.tar")
+    targets = {path.name for path in (project / ".cache" / "wheelhouse").glob("debian-*")}
+    others = shutil.ignore_patterns("own", "*.tar", *(targets - {_TARGET}))
     # What is written anew is copied: through a link it would change in this checkout's wheelhouse.
     shutil.copytree(project / ".cache" / "wheelhouse", house, ignore=others, copy_function=_link_wheels)
     os.link(project / ".cache" / "wheelhouse" / "models.tar", house / "models.tar")

@@ -10,6 +10,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+SUITE: Final = os.environ.get("FOURAUTH_DEBIAN", "bookworm")
+"""The release that hosts are made of."""
+NUMBERS: Final = {"bookworm": 12, "trixie": 13}
+"""The releases that 4Auth is installed on, as a host names them itself."""
 
 # What a host has before Ansible comes: as an installer leaves it, with an SSH server, and Python for Ansible.
 BASE = (
@@ -22,20 +28,29 @@ PACKAGES = ("chrony", "nftables", "nginx", "python3-venv", "unattended-upgrades"
 
 @dataclass(frozen=True)
 class Debian:
-    """One release under `folder`: `root`, an installed system to lay hosts over, and `packages` for their apt."""
+    """One release under `folder`: `root`, an installed system to lay hosts over, and `packages` for their apt.
+
+    `wanted` are what the roles may ask for, `architecture` is another than this machine's.
+    """
 
     folder: Path
-    suite: str = "bookworm"
+    suite: str = SUITE
+    wanted: tuple[str, ...] = PACKAGES
+    architecture: str | None = None
 
     @property
     def root(self) -> Path:
         """The system that all hosts share as their lower layer."""
-        return self.folder / f"{self.suite}-{_name(BASE)}"
+        return self.folder / f"{self._release}-{_name(BASE)}"
 
     @property
     def packages(self) -> Path:
         """A repository of the packages that the roles install, for a `file:` line of apt."""
-        return self.folder / f"{self.suite}-packages-{_name((*BASE, *PACKAGES))}"
+        return self.folder / f"{self._release}-packages-{_name((*BASE, *self.wanted))}"
+
+    @property
+    def _release(self) -> str:
+        return self.suite if self.architecture is None else f"{self.suite}-{self.architecture}"
 
     def make(self) -> None:
         """Make what is missing. The first time it takes a minute or two and the mirror; afterwards neither."""
@@ -49,7 +64,9 @@ class Debian:
         draft, cache = _empty(self.root.with_suffix(".new")), self.folder / "debs"
         cache.mkdir(exist_ok=True)
         options = ["--variant=minbase", f"--cache-dir={cache}", f"--include={','.join(BASE)}"]
-        _run("debootstrap", *options, self.suite, str(draft), mirror())
+        if self.architecture is not None:
+            options.append(f"--arch={self.architecture}")
+        run("debootstrap", *options, self.suite, str(draft), mirror())
         networkd = draft / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
         networkd.symlink_to("/lib/systemd/system/systemd-networkd.service")
         (draft / "etc/machine-id").write_text("uninitialized\n")
@@ -75,9 +92,12 @@ class Debian:
             "Dir::Etc::sourceparts": "-",
             "Dir::Etc::preferencesparts": "-",
         }
-        apt = ["apt-get", "-qq", *(word for name, path in places.items() for word in ("-o", f"{name}={path}"))]
-        _run(*apt, "update")
-        _run(*apt, "install", "--download-only", "--no-install-recommends", *PACKAGES)
+        told = {name: str(path) for name, path in places.items()}
+        if self.architecture is not None:
+            told |= {"APT::Architecture": self.architecture, "APT::Architectures": self.architecture}
+        apt = ["apt-get", "-qq", *(word for name, value in told.items() for word in ("-o", f"{name}={value}"))]
+        run(*apt, "update")
+        run(*apt, "install", "--download-only", "--no-install-recommends", *self.wanted)
         debs = sorted((scratch / "cache/archives").glob("*.deb"))
         (draft / "Packages").write_text("\n".join(_listed(deb.rename(draft / deb.name)) for deb in debs))
         shutil.rmtree(scratch)
@@ -111,9 +131,10 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
-def _run(*words: str) -> None:
+def run(*words: str) -> None:
+    """Run a program that asks nothing. Raises RuntimeError with the end of what it said."""
     done = subprocess.run(
         words, capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(words[:2])} ended with {done.returncode}: {(done.stderr or done.stdout)[-800:]}")
+        raise RuntimeError(f"{' '.join(words[:4])} ended with {done.returncode}: {(done.stderr or done.stdout)[-800:]}")

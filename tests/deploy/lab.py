@@ -24,7 +24,7 @@ BRIDGE: Final = "br4a"
 CONTROLLER: Final = "10.77.0.1"
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _HIERARCHIES: Final = ("systemd", "unified")
-_UP_WITHIN_S: Final = 60.0
+_OFF_WITHIN_S: Final = 60.0
 # A host may not set this machine's clock, and so its chrony would not start: it looks, and leaves it.
 _CHRONY: Final = """\
 [Unit]
@@ -71,6 +71,7 @@ class Lab:
     folder: Path
     debian: Debian
     hosts: tuple[Host, ...] = (SERVER, KIOSK)
+    up_within_s: float = 60.0
     _machines: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -81,6 +82,10 @@ class Lab:
     def root(self, host: Host) -> Path:
         """A host's file system, also while it is off."""
         return self.folder / host.name / "root"
+
+    def debian_of(self, host: Host) -> Debian:
+        """What a host is made of."""
+        return self.debian
 
     def build(self) -> None:
         """Make the network and boot all hosts from a clean state."""
@@ -105,11 +110,17 @@ class Lab:
             *("systemd-nspawn", "--quiet", f"--directory={self.root(host)}", "--boot", "--register=no", "--keep-unit"),
             *(f"--machine={host.name}", f"--hostname={host.name}", f"--network-bridge={BRIDGE}"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
-            f"--bind-ro={self.debian.packages}:/srv/apt",
+            f"--bind-ro={self.debian_of(host).packages}:/srv/apt",
             *(f"--bind={disk}:{place}" for place, disk in (disks or {}).items()),
             # Without these the kernel does not enforce what units say of addresses and devices.
             *("--system-call-filter=bpf", "--capability=CAP_BPF,CAP_NET_ADMIN"),
         ]
+        self.start(host, command, env={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
+        if waits:
+            self.wait_for_ssh(host)
+
+    def start(self, host: Host, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start the program that a host runs in, so that `cut` can end it."""
         with (self.folder / f"{host.name}.log").open("ab") as log:
             self._machines[host.name] = subprocess.Popen(
                 _in_namespace(command),
@@ -117,11 +128,9 @@ class Lab:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                env={**os.environ, **env},
                 preexec_fn=lambda: _enter_cgroups(host),
             )
-        if waits:
-            self.wait_for_ssh(host)
 
     def cut(self, host: Host) -> None:
         """Cut a host's power: every process of it ends at once."""
@@ -141,6 +150,11 @@ class Lab:
     def plug(self, host: Host, *, is_in: bool) -> None:
         """Put a host's network cable in, or take it out."""
         self.inside("ip", "link", "set", host.port, "up" if is_in else "down")
+
+    @property
+    def in_namespace(self) -> list[str]:
+        """What a command line begins with that runs in the lab's network."""
+        return _in_namespace([])
 
     def inside(self, *words: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
         """Run a program of this machine in the lab's network; returns what it printed. Raises RuntimeError."""
@@ -173,7 +187,8 @@ class Lab:
 
     def wait_for_ssh(self, host: Host) -> None:
         """Wait until a host is up and lets us in."""
-        _wait_until(lambda: self._answers(host), f"{host.name} to boot, see {self.folder / host.name}.log")
+        what = f"{host.name} to boot, see {self.folder / host.name}.log"
+        _wait_until(lambda: self._answers(host), what, self.up_within_s)
 
     def teardown(self) -> None:
         """End every host and remove the network and the hosts' files, whatever an earlier run left of them."""
@@ -203,7 +218,7 @@ class Lab:
         layers = {name: self.folder / host.name / name for name in ("upper", "work", "root")}
         for layer in layers.values():
             layer.mkdir(parents=True)
-        options = f"lowerdir={self.debian.root},upperdir={layers['upper']},workdir={layers['work']}"
+        options = f"lowerdir={self.debian_of(host).root},upperdir={layers['upper']},workdir={layers['work']}"
         _run("mount", "-t", "overlay", f"ov-{host.name}", "-o", options, str(layers["root"]))
         root = self.root(host)
         names = "".join(f"{one.address} {one.name}\n" for one in self.hosts)
@@ -244,11 +259,11 @@ def _remove_cgroup(group: Path) -> None:
         Path(folder).rmdir()
 
 
-def _wait_until(is_so: Callable[[], bool], what: str) -> None:
-    ends = time.monotonic() + _UP_WITHIN_S
+def _wait_until(is_so: Callable[[], bool], what: str, within_s: float = _OFF_WITHIN_S) -> None:
+    ends = time.monotonic() + within_s
     while not is_so():
         if time.monotonic() > ends:
-            raise RuntimeError(f"waited {_UP_WITHIN_S:.0f} s for {what}")
+            raise RuntimeError(f"waited {within_s:.0f} s for {what}")
         time.sleep(0.1)
 
 

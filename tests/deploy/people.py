@@ -15,7 +15,7 @@ from tests.deploy.lab import KIOSK, SERVER, Host, Lab
 
 PASSWORD = "Lovelace 1815"
 _RESULT_WITHIN_S = 60.0
-_WAIT_UNTIL_READY = """
+WAIT_UNTIL_READY = """
 import time, urllib.request
 for _ in range(90):
     try:
@@ -56,7 +56,7 @@ class Person:
 
     def log_in(self) -> str:
         """Type a session at the kiosk, and return the line of its screen that tells how it ended."""
-        self.lab.ssh(KIOSK, "python3 -", text=_WAIT_UNTIL_READY)
+        self.lab.ssh(KIOSK, "python3 -", text=WAIT_UNTIL_READY)
         told = self.lab.ssh(KIOSK, "journalctl -u 4auth-kiosk -n 1 --show-cursor -q -o cat")
         since = told.rpartition("cursor: ")[2].strip()
         self.press(
