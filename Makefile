@@ -65,6 +65,10 @@ nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions
 		tests/auth_server/pipeline/test_model.py tests/auth_server/gateway/test_fuzz.py tests/e2e/test_mixed_load.py \
 		tests/auth_server/face/test_every_sequence.py
 
+.PHONY: drills
+drills: $(READY) $(MODELS_READY) ## A deployed site: faults, new keys, good and bad releases, a lost server (as root, half an hour)
+	@FOURAUTH_DRILLS=1 $(BIN)/python -m pytest -s tests/deploy/test_*.py
+
 .PHONY: hardware-qemu
 hardware-qemu: $(READY) ## The kiosk's drivers on devices that a stock Debian kernel pretends, in QEMU
 	@scripts/hardware/qemu.sh

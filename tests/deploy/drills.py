@@ -1,6 +1,7 @@
 """A fault drill: what the kiosk says while something is wrong, how soon it is back, and that all is well afterwards."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -10,9 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.deploy.controller import Controller
 from tests.deploy.lab import KIOSK, SERVER, Host, Lab
 from tests.deploy.people import PASSWORD, Person
+
+IN_DRILLS: Final = pytest.mark.skipif("FOURAUTH_DRILLS" not in os.environ, reason="`make drills` runs it")
+"""On what takes too long for every run."""
 
 GRANTED: Final = "[+] Welcome, ada: Access granted. The door is open."
 OUT_OF_SERVICE: Final = "[!] Out of service: "

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from tests.deploy.drills import OPENED, compile_library, drop_in, kiosk_settings, wait_until
+from tests.deploy.drills import IN_DRILLS, OPENED, compile_library, drop_in, kiosk_settings, wait_until
 from tests.deploy.lab import KIOSK, SERVER
 from tests.deploy.latch import LEVEL, latch
 
-pytestmark = [pytest.mark.slow, pytest.mark.deploy]
+pytestmark = [pytest.mark.slow, pytest.mark.deploy, IN_DRILLS]
 
 BACK_WITHIN_S = 30.0
 """A kiosk asks every 3 s whether it may serve again; the rest is a machine that others use too."""

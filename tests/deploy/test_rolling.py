@@ -14,11 +14,12 @@ from statistics import median
 import pytest
 
 from tests.deploy.controller import Change, Controller, PlayFailed, build
+from tests.deploy.drills import IN_DRILLS
 from tests.deploy.lab import KIOSK, SERVER
 from tests.deploy.logins import Crowd, Logins, gather
 from tests.deploy.people import Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.deploy]
+pytestmark = [pytest.mark.slow, pytest.mark.deploy, IN_DRILLS]
 
 GRANTED = "[+] Welcome, "
 NEWER, DEAF, DUMB = "0.1.1", "0.1.2", "0.1.3"

@@ -6,10 +6,10 @@ import pytest
 
 from tests.deploy.crowds import begin_burst, enrol_crowd
 from tests.deploy.disks import small_disk
-from tests.deploy.drills import wait_until
+from tests.deploy.drills import IN_DRILLS, wait_until
 from tests.deploy.lab import SERVER
 
-pytestmark = [pytest.mark.slow, pytest.mark.deploy]
+pytestmark = [pytest.mark.slow, pytest.mark.deploy, IN_DRILLS]
 
 PEOPLE = 20
 AMONG = 5

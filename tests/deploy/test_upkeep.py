@@ -3,9 +3,10 @@
 import pytest
 
 from tests.deploy.controller import PlayFailed
+from tests.deploy.drills import IN_DRILLS
 from tests.deploy.lab import KIOSK, SERVER
 
-pytestmark = [pytest.mark.slow, pytest.mark.deploy]
+pytestmark = [pytest.mark.slow, pytest.mark.deploy, IN_DRILLS]
 
 GRANTED = "[+] Welcome, ada: Access granted."
 
