@@ -89,7 +89,7 @@ def test_every_part_that_may_not_be_ready_is_explained() -> None:
         if name.endswith("_fault"):
             setattr(kiosk, name, "it does not answer")
     servers = parts_of_servers()
-    assert servers == {"store", "audit", "checkpoints", "clock", "notifications", "presence", "server"}
+    assert servers == {"store", "disk", "audit", "checkpoints", "clock", "notifications", "presence", "server"}
     assert set(kiosk.faults) == {"camera", "keypad", "door", "server", "clock"}
     section = PAGE.partition("### A server, gateway or kiosk is not ready")[2].partition("\n### ")[0]
     assert sorted((servers | set(kiosk.faults)) - set(re.findall(r"`(\w+)`", section))) == []
