@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auth_client.client import AuthClient, real_surroundings
-from auth_client.errors import Refused, ReplyLost, ServerUnavailable
+from auth_client.errors import Refused, ServerUnavailable
 from auth_client.settings import ServerSettings
 from auth_contract.actions import Action
 from auth_contract.messages import LoginRequest
@@ -31,7 +31,8 @@ _WAIT_S = 1.0
 class Answer:
     """How one login ended: `granted` with its assertion's id, `refused` with the reason, `lost` after it was sent.
 
-    `away` says that nothing of it was sent. `at` is this machine's time, in seconds, `took_s` what a kiosk waited.
+    `away` says that no attempt could be opened, so that nothing of it was sent. `at` is this machine's time, in
+    seconds, `took_s` what a kiosk waited.
     """
 
     kind: Literal["granted", "refused", "lost", "away"]
@@ -75,36 +76,37 @@ class Crowd:
                 with closing(AuthClient(settings, kiosk["id"], key, real_surroundings())) as client:
                     answer = self._log_in(client, name, phone, kiosk["mac"])
                 self._tell(answer)
-                if answer.kind == "away":
+                if answer.kind != "granted":
                     time.sleep(_WAIT_S)
 
     def _log_in(self, client: AuthClient, name: str, phone: Phone, mac: str) -> Answer:
-        began = time.monotonic()
+        began, is_sent = time.monotonic(), False
 
         def ended(kind: Literal["granted", "refused", "lost", "away"], what: str) -> Answer:
             return Answer(kind, what, name, time.time(), round(time.monotonic() - began, 3))
 
         try:
             attempt = client.open_attempt(Action.LOGIN)
-            code = phone.code()  # not before: where nobody answers none is used up
-            began = time.monotonic()
-            submission = LoginRequest(
-                attempt_id=attempt.attempt_id,
-                username=name,
-                password=self.plan["password"],
-                totp=code,
-                frames=(self._picture,),
-                mac=mac,
-                client_ts_utc=datetime.now(UTC),
-            )
+            # The code not before: where nobody answers none is used up.
+            submission = self._submission(attempt.attempt_id, name, phone.code(), mac)
+            began, is_sent = time.monotonic(), True
             reply = client.submit(Action.LOGIN, submission, attempt.nonce)
         except Refused as refused:
             return ended("refused", refused.reply.reason.value)
-        except ReplyLost as lost:
-            return ended("lost", str(lost))
-        except ServerUnavailable as away:
-            return ended("away", str(away))
+        except ServerUnavailable as error:
+            return ended("lost" if is_sent else "away", str(error))
         return ended("granted", jwt.decode(reply.assertion, options={"verify_signature": False})["jti"])
+
+    def _submission(self, attempt_id: str, name: str, code: str, mac: str) -> LoginRequest:
+        return LoginRequest(
+            attempt_id=attempt_id,
+            username=name,
+            password=self.plan["password"],
+            totp=code,
+            frames=(self._picture,),
+            mac=mac,
+            client_ts_utc=datetime.now(UTC),
+        )
 
     def _tell(self, answer: Answer) -> None:
         with self._lock:
