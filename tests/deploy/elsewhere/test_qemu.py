@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from auth_client.device_key import public_text
 from demo.pictures import Pictures, poses
 from tests.deploy import controller, lab
 from tests.deploy.controller import Controller
-from tests.deploy.elsewhere.crowd import Answer
 from tests.deploy.elsewhere.machine import BootableDebian, MachineLab
+from tests.deploy.elsewhere.rush import crowd, documents, wait_until
 from tests.deploy.lab import BRIDGE, CONTROLLER, SERVER
 from tests.deploy.people import PASSWORD, WAIT_UNTIL_READY, Person, bring, enrol, stand_before_the_kiosk
 from tests.systemd import forbidden, units
@@ -119,52 +118,6 @@ def plan(site: Controller, pictures: Pictures, ada: Person) -> dict[str, Any]:
         "password": PASSWORD,
         "picture": str(next((pictures.ada / "rest").glob("*.jpg"))),
     }
-
-
-def documents(told: str) -> list[dict[str, Any]]:
-    """The JSON documents that commands printed one after another."""
-    found, rest = [], told.strip()
-    while rest:
-        document, end = json.JSONDecoder().raw_decode(rest)
-        found.append(document)
-        rest = rest[end:].lstrip()
-    return found
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """People who log in all the time; `told` is what they wrote down."""
-
-    told: Path
-
-    def answers(self, kind: str) -> list[Answer]:
-        """How their logins ended, of one kind."""
-        lines = [json.loads(line) for line in self.told.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [Answer(**line) for line in lines if line["kind"] == kind]
-
-    def until(self, granted: int) -> None:
-        """Wait until as many were let in."""
-        wait_until(lambda: len(self.answers("granted")) >= granted, f"{granted} logins", PATIENCE_S)
-
-
-@contextmanager
-def crowd(site: Controller, plan: dict[str, Any]) -> Iterator[Crowd]:
-    written, told = site.lab.folder / "plan.json", site.lab.folder / "told.jsonl"
-    written.write_text(json.dumps(plan))
-    command = [sys.executable, "-m", "tests.deploy.elsewhere.crowd", str(written)]
-    around = {**os.environ, "PYTHONPATH": str(site.project)}
-    with told.open("wb") as to, subprocess.Popen([*site.lab.in_namespace, *command], stdout=to, env=around) as process:
-        try:
-            yield Crowd(told)
-        finally:
-            process.kill()
-
-
-def wait_until(is_so: Callable[[], bool], what: str, within_s: float) -> None:
-    ends = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < ends, f"{what}: not within {within_s:.0f} s"
-        time.sleep(0.2)
 
 
 def test_a_login_opens_the_door(site: Controller, ada: Person) -> None:
