@@ -14,7 +14,7 @@ from typing import Any
 
 from auth_contract.actions import Movement
 from tests.deploy.debian import NUMBERS, SUITE
-from tests.deploy.lab import CONTROLLER, KIOSK, SERVER, Host, Lab
+from tests.deploy.lab import CONTROLLER, KIOSK, OLD_CLIENT, SERVER, Host, Lab
 
 SITE = "lab"
 PERSON = "/srv/lab/person"
@@ -108,7 +108,13 @@ class Controller:
             "auth_server_site": SITE,
             # A whole crowd logs in from one kiosk's address.
             "auth_server_connections_per_address": 60,
-            "base_allow": [{"what": "kiosks", "port": 8443, "from": ["10.77.0.0/24"]}],
+            "auth_server_gateway": True,
+            "auth_server_gateway_users": ["ada"],
+            "auth_server_settings": {"gateway": {"passive_alone": True}},
+            "base_allow": [
+                {"what": "kiosks", "port": 8443, "from": ["10.77.0.0/24"]},
+                {"what": "old clients", "port": 65432, "from": [f"{OLD_CLIENT}/32"]},
+            ],
         }
         groups = {"servers": {"hosts": {SERVER.name: server}}, "kiosks": {"hosts": {KIOSK.name: _kiosk()}}}
         self.inventory.write_text(json.dumps({"all": {"vars": common, "children": groups}}, indent=1))

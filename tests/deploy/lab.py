@@ -22,6 +22,10 @@ NAMESPACE: Final = os.environ.get("FOURAUTH_LAB", "lab4a")
 """Its network's name; two runs side by side need two."""
 BRIDGE: Final = "br4a"
 CONTROLLER: Final = "10.77.0.1"
+OLD_CLIENT: Final = "10.77.1.5"
+"""Where a client of the wire protocol asks from."""
+STRANGER: Final = "10.77.2.9"
+"""Somebody on the same cable whom no inventory names."""
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _HIERARCHIES: Final = ("systemd", "unified")
 _OFF_WITHIN_S: Final = 60.0
@@ -97,6 +101,8 @@ class Lab:
         self.inside("ip", "link", "set", "lo", "up")
         self.inside("ip", "link", "add", BRIDGE, "type", "bridge")
         self.inside("ip", "addr", "add", f"{CONTROLLER}/24", "dev", BRIDGE)
+        for address in (OLD_CLIENT, STRANGER):
+            self.inside("ip", "addr", "add", f"{address}/32", "dev", BRIDGE)
         self.inside("ip", "link", "set", BRIDGE, "up")
         for host in self.hosts:
             self._lay(host)
