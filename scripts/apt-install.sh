@@ -32,6 +32,7 @@ if [[ "${1:-all}" == all || "${1:-all}" == deploy ]]; then
     command -v cc >/dev/null || needed[gcc]="a clock that is wrong, for one program, in the deployment's tests"
     command -v cc >/dev/null || needed[libc6-dev]="the same"
     command -v mkfs.ext4 >/dev/null || needed[e2fsprogs]="a disk that is full, in the deployment's tests"
+    command -v testssl >/dev/null || needed[testssl.sh]="a scanner that grades their TLS"
     command -v ssh >/dev/null || needed[openssh-client]="Ansible's way to a host"
 fi
 
