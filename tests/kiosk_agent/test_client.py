@@ -223,10 +223,11 @@ def test_a_redirect_is_not_followed(client, server, login) -> None:
 
 def test_a_reply_that_drips_is_given_up(server, kiosk_key, clock, around, login) -> None:
     slow = Surroundings(around.now, lambda: clock.moved_s, clock.sleep, around.new_nonce)
-    client = AuthClient(ServerSettings(url=server.url, pins=(server.pin,)), KIOSK, kiosk_key, slow)
+    settings = ServerSettings(url=server.url, pins=(server.pin,))
+    client = AuthClient(settings, KIOSK, kiosk_key, slow)
 
     def late(request):
-        clock.moved_s += 16
+        clock.moved_s += settings.connect_timeout_s + settings.read_timeout_s + 1
         return server.reply(body=DENIED)
 
     server.answer("/v1/login", late)
