@@ -8,6 +8,7 @@ from provisioning.audit_export import export
 from provisioning.audit_prove import verify
 from provisioning.audit_read import list_, show, why
 from provisioning.audit_restore import accept_restore
+from provisioning.audit_ship import ship
 from provisioning.audit_view import view
 
 
@@ -21,5 +22,5 @@ def audit() -> None:
     """
 
 
-for command in (list_, show, why, view, verify, export, copy_checkpoints, erase, accept_restore):
+for command in (list_, show, why, view, verify, export, ship, copy_checkpoints, erase, accept_restore):
     audit.add_command(command)

@@ -114,9 +114,15 @@ def _spelt(wanted: Wanted) -> dict[str, object]:
 
 
 def _write(file: BinaryIO, header: Header, signed: Signed, log: AuditLog, wanted: Wanted) -> int:
+    if header.is_chained:
+        return write_chained(file, header, signed, log)
     file.write(header_line(header))
-    if not header.is_chained:
-        return _write_filtered(file, header, log, wanted)
+    return _write_filtered(file, header, log, wanted)
+
+
+def write_chained(file: BinaryIO, header: Header, signed: Signed, log: AuditLog) -> int:
+    """Write an export of one range of rows, with what proves it, and return how many rows there are."""
+    file.write(header_line(header))
     for line in signed.lines:
         if _concerns(line, header):
             file.write(checkpoint_line(line))

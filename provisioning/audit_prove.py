@@ -1,4 +1,4 @@
-"""`audit verify`: prove the log whole, in the store or in an export."""
+"""`audit verify`: prove the log whole, in the store, in an export, or as it was shipped."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from auth_server.audit import AuditLog, ChainReport
 from auth_server.audit_export_check import read_header, verify_export
 from auth_server.keyring import key_id as name_key
 from provisioning.audit_options import checkpoints_of, place
+from provisioning.audit_shipped import verify_shipped
 from provisioning.desk import Desk, pass_desk, shared_options
 from provisioning.errors import EXIT_REFUSED
 from provisioning.params import PUBLIC_KEY, Checked
@@ -26,15 +27,18 @@ KEY_ID = Checked("id", _parse_key_id)
 
 @click.command()
 @click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Check this file, without any site.")
+@click.option(
+    "--shipped", type=click.Path(path_type=Path, file_okay=False), help="Check what `audit ship` put there, the same."
+)
 @click.option("--key-id", type=KEY_ID, help="The audit key that you noted down before, by its id.")
 @click.option("--public-key", type=PUBLIC_KEY, help="The same, whole, in base64url.")
 @shared_options
 @pass_desk
-def verify(desk: Desk, export: Path | None, key_id: str | None, public_key: bytes | None) -> None:
+def verify(desk: Desk, export: Path | None, shipped: Path | None, key_id: str | None, public_key: bytes | None) -> None:
     """Check every row and every signed checkpoint; exit 1 when anything was tampered with.
 
-    An export is checked without database and keys, on any machine. It names its audit keys itself:
-    an id that you had from before says whether they are the site's.
+    An export, or a folder of shipped files, is checked without database and keys, on any machine. It names
+    its audit keys itself: an id that you had from before says whether they are the site's.
 
     \b
     Example:
@@ -43,10 +47,12 @@ def verify(desk: Desk, export: Path | None, key_id: str | None, public_key: byte
     anchors = [] if key_id is None else [key_id]
     if public_key is not None:
         anchors.append(name_key(Ed25519PublicKey.from_public_bytes(public_key)))
-    report = _live(desk) if export is None else _offline(export)
+    if export is not None and shipped is not None:
+        raise click.UsageError("name an export or a folder of shipped files, not both")
+    report = _offline(export) if export else verify_shipped(shipped) if shipped else _live(desk)
     strangers = [anchor for anchor in anchors if anchor not in report.keys]
     _tell(desk, report, strangers)
-    _tell_key(desk, report, anchors, is_export=export is not None)
+    _tell_key(desk, report, anchors, is_export=bool(export or shipped))
     if not report.ok or strangers:
         click.get_current_context().exit(EXIT_REFUSED)
 

@@ -12,11 +12,12 @@ from auth_server.admins import Role
 NAMELESS: Final = frozenset(
     {
         *("site init", "site upgrade", "restore", "backup check", "backup list"),
-        *("audit copy-checkpoints", "models fetch", "models check", "completion"),
+        *("audit copy-checkpoints", "audit ship", "models fetch", "models check", "completion"),
         *("face calibrate", "face compare", "face evaluate", "face liveness"),
     }
 )
-"""These make or mend what names are kept in, or touch no site: they take no name, and none is asked of them."""
+"""These make or mend what names are kept in, touch no site, or are a timer's and change nothing of it: they take no
+name, and none is asked of them."""
 
 _READING: Final = frozenset(
     {

@@ -65,6 +65,7 @@ EXPOSURE = {
     "4auth-screen.service": 25,
     "4auth-screen-address.service": 10,
     "4auth-backup.service": 5,
+    "4auth-audit-ship.service": 5,
     "4auth-checkpoint.service": 5,
     "4auth-models-check.service": 5,
 }
@@ -336,6 +337,7 @@ SECRETS: dict[str, tuple[type[BaseModel], dict[str, dict[str, str]]]] = {
         },
     ),
     "4auth-backup.service": (BaseModel, {"store.keys": KEYS}),
+    "4auth-audit-ship.service": (BaseModel, {"store.keys": KEYS}),
 }
 """For each unit: its settings, and for each of those that names secrets the credentials and where root keeps them."""
 
