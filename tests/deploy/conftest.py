@@ -10,6 +10,8 @@ from tests.deploy import controller, lab
 from tests.deploy.controller import Controller, Run
 from tests.deploy.debian import Debian
 from tests.deploy.drills import Drill
+from tests.deploy.lab import SERVER
+from tests.deploy.logins import Crowd, gather
 from tests.deploy.people import Person, enrol, stand_before_the_kiosk
 
 FIRST, LAST = "test_site.py", "test_upkeep.py"
@@ -77,14 +79,30 @@ def ada(deployed: Controller, pictures: Pictures) -> Person:
     return enrol(deployed, "ada", pictures)
 
 
+@pytest.fixture(scope="module")
+def hurried(deployed: Controller, ada: Person) -> Iterator[Controller]:
+    """The site with a face check that asks for no movements, so that a login takes a second."""
+    settings, before = "/etc/4auth/server.toml", "/root/server.toml"
+    hurry = f"cp -a {settings} {before} && sed -i 's/^\\[face\\]$/&\\npresence = \"passive\"/' {settings}"
+    deployed.lab.ssh(SERVER, f"{hurry} && systemctl restart 4auth-server")
+    yield deployed
+    deployed.lab.ssh(SERVER, f"mv {before} {settings} && systemctl restart 4auth-server")
+
+
+@pytest.fixture(scope="module")
+def crowd(hurried: Controller, ada: Person) -> Crowd:
+    """People who look like Ada: one has a code for one login in half a minute, so one a second takes thirty."""
+    return gather(hurried, 60, f"/srv/lab/{ada.name}")
+
+
 @pytest.fixture
-def drill(deployed: Controller, ada: Person, record_property: Callable[[str, object], None]) -> Iterator[Drill]:
+def drill(hurried: Controller, ada: Person, record_property: Callable[[str, object], None]) -> Iterator[Drill]:
     """A fault, after which the site is well again."""
 
     def tell(name: str, value: object) -> None:
         record_property(name, value)
         print(f"{name} = {value}")
 
-    made = Drill(deployed, ada, tell)
+    made = Drill(hurried, ada, tell)
     yield made
     made.all_is_well()

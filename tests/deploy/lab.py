@@ -180,10 +180,10 @@ class Lab:
         subprocess.run(words, input=data, check=True, capture_output=True, timeout=120)
 
     def begin(self, host: Host, command: str, into: Path) -> "subprocess.Popen[bytes]":
-        """Begin a command line on a host as root, whose output goes to a file here."""
+        """Begin a command line on a host as root, whose output goes to a file here; its input is open."""
         with into.open("wb") as file:
             return subprocess.Popen(
-                _in_namespace([*self.ssh_words(host), command]), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+                _in_namespace([*self.ssh_words(host), command]), stdin=subprocess.PIPE, stdout=file, stderr=file
             )
 
     def ssh_words(self, host: Host) -> list[str]:

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.deploy.crowds import begin_burst, enrol_crowd
 from tests.deploy.disks import small_disk
 from tests.deploy.drills import IN_DRILLS, wait_until
 from tests.deploy.lab import SERVER
+from tests.deploy.logins import Crowd
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy, IN_DRILLS]
 
@@ -21,20 +21,9 @@ WORKER = "m=$(systemctl show -p MainPID --value 4auth-server); read -r w _ < /pr
 STOPPED = "systemctl kill --kill-whom=all --signal=STOP 4auth-server"
 
 
-@pytest.fixture(scope="module")
-def hurried(deployed):
-    """A server that asks for no movements, so that twenty logins take seconds."""
-    settings, before = "/etc/4auth/server.toml", "/root/server.toml"
-    hurry = f"cp -a {settings} {before} && sed -i 's/^\\[face\\]$/&\\npresence = \"passive\"/' {settings}"
-    deployed.lab.ssh(SERVER, f"{hurry} && systemctl restart 4auth-server")
-    yield
-    deployed.lab.ssh(SERVER, f"mv {before} {settings} && systemctl restart 4auth-server")
-
-
-@pytest.fixture(scope="module")
-def crowd(deployed, ada, hurried):
-    """Twenty people who look like Ada."""
-    return enrol_crowd(deployed, PEOPLE, f"/srv/lab/{ada.name}")
+@pytest.fixture
+def twenty(crowd):
+    return Crowd(crowd.site, crowd.people[:PEOPLE])
 
 
 def kill_worker(drill):
@@ -59,34 +48,34 @@ def cut_power(drill):
     drill.is_back(booted)
 
 
-def log_in_through(drill, crowd, tmp_path, fault):
+def log_in_through(drill, twenty, tmp_path, fault):
     """Twenty people log in, a fault comes among them, and at the end all were let in and nothing is forgotten."""
     before = drill.newest_row()
-    burst = begin_burst(drill.site, crowd, tmp_path, within_s=150)
-    wait_until(lambda: len(burst.granted) >= AMONG, "the first logins")
+    seen = twenty.all_log_in(tmp_path, within_s=150)
+    wait_until(lambda: len(seen.granted) >= AMONG, "the first logins")
     at = time.time()
-    fault(burst)
-    burst.end(within_s=180)
-    assert {outcome["name"] for outcome in burst.granted} == {name for name, _ in crowd}, burst.refused
-    drill.tell("refused_or_lost", len(burst.refused))
-    drill.tell("nobody_let_in_for_s", round(burst.away_s(at), 1))
+    fault(seen)
+    seen.end(within_s=180)
+    assert {one["name"] for one in seen.granted} == {person.name for person in twenty.people}, seen.refused
+    drill.tell("refused_or_lost", len(seen.refused))
+    drill.tell("nobody_let_in_for_s", round(seen.away_s(at), 1))
     rows = {row["detail"].get("assertion") for row in drill.rows_since(before) if row["reason"] == "granted"}
-    assert {outcome["granted"] for outcome in burst.granted} <= rows
+    assert {one["granted"] for one in seen.granted} <= rows
 
 
 @pytest.mark.parametrize("fault", [kill_worker, kill_master, stop_all, cut_power], ids=lambda fault: fault.__name__)
-def test_no_acknowledged_login_is_lost(drill, crowd, tmp_path, fault):
-    log_in_through(drill, crowd, tmp_path, lambda burst: fault(drill))
+def test_no_acknowledged_login_is_lost(drill, twenty, tmp_path, fault):
+    log_in_through(drill, twenty, tmp_path, lambda _: fault(drill))
 
 
-def test_a_full_disk_lets_nobody_in_without_a_row_and_nothing_is_broken(drill, crowd, tmp_path):
+def test_a_full_disk_lets_nobody_in_without_a_row_and_nothing_is_broken(drill, twenty, tmp_path):
     """Who comes meanwhile is refused with a reason, and the server says what it lacks."""
 
-    def fill(burst):
+    def fill(seen):
         disk.fill()
         full = time.time()
         drill.is_shut_with("The login service cannot be reached.", full)
-        wait_until(lambda: "unavailable" in {one["reason"] for one in burst.refused}, "somebody to be refused")
+        wait_until(lambda: "unavailable" in {one["reason"] for one in seen.refused}, "somebody to be refused")
         assert drill.server_faults()["disk"].startswith(f"{STORE}/store has ")
         back = time.time()
         disk.empty()
@@ -94,4 +83,4 @@ def test_a_full_disk_lets_nobody_in_without_a_row_and_nothing_is_broken(drill, c
         assert drill.server_faults() == {}
 
     with small_disk(drill.site.lab, SERVER, STORE) as disk:
-        log_in_through(drill, crowd, tmp_path, fill)
+        log_in_through(drill, twenty, tmp_path, fill)
