@@ -5,6 +5,7 @@ process. What cannot be read or opened leaves the settings in force that were, a
 SIGUSR1 ends the agent when nobody stands there, for what needs a new process: another release, another device key.
 """
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def run_once(settings: KioskSettings, until: Until) -> Outcome | None:
 def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path) -> bool:
     """Run until SIGTERM or SIGINT; on SIGHUP go on with the settings that `read` then finds in the file.
 
-    SIGUSR1 ends it once nobody is served. Where a terminal is in use, SIGHUP ends it, and then the answer is False: the
+    SIGUSR1 ends it once nobody is served. Where somebody sits at a terminal, SIGHUP ends it, and then the answer is False: the
     terminal has hung up.
     Raises StartRefused where the parts cannot be opened at the start.
     """
@@ -53,16 +54,17 @@ def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path
         memory.trim()  # loading the models took twice what they need
         try:
             running = Running(services, notifier)
+            has_terminal = _has_terminal(settings)  # asked now: one that has hung up is none any more
             hung_up.clear()
             _on(running.agent.stop, *_ENDS, heard=ended)
             _on(running.agent.leave, signal.SIGUSR1, heard=ended)
-            _on(running.agent.stop if _has_terminal(settings) else running.agent.leave, signal.SIGHUP, heard=hung_up)
+            _on(running.agent.stop if has_terminal else running.agent.leave, signal.SIGHUP, heard=hung_up)
             if not ended:  # it may have been asked for while the parts were made anew
                 notifier.ready()
                 running.run()
         finally:
             services.close()
-        if ended or not hung_up or _has_terminal(settings):
+        if ended or not hung_up or has_terminal:
             notifier.stopping()
             return bool(ended)
         notifier.reloading()
@@ -87,7 +89,8 @@ def _opened_anew(
 
 
 def _has_terminal(settings: KioskSettings) -> bool:
-    return "terminal" in {settings.keypad.kind, settings.screen.kind}
+    """Whether somebody sits at one: a unit's screen may be of that kind too, and writes to the journal."""
+    return "terminal" in {settings.keypad.kind, settings.screen.kind} and (os.isatty(0) or os.isatty(1))
 
 
 def _on(do: Callable[[], None], *numbers: int, heard: list[int] | None = None) -> None:

@@ -164,7 +164,7 @@ def kiosk_settings(lab: Lab, was: str, becomes: str) -> Iterator[None]:
 
 
 def take_settings(lab: Lab, text: str) -> None:
-    """Write the kiosk's settings, and start the agent anew: on SIGHUP one with a terminal ends."""
+    """Write the kiosk's settings, and start the agent anew."""
     lab.ssh(KIOSK, f"cat > {KIOSK_SETTINGS} && systemctl restart 4auth-kiosk", text=text)
 
 

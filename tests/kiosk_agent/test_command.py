@@ -410,6 +410,26 @@ def test_sighup_takes_the_settings_anew(page) -> None:
     assert kiosk.process.poll() is None, "in the same process"
 
 
+def test_sighup_takes_them_anew_too_where_the_screen_is_written_to_a_journal(write, environment, tmp_path) -> None:
+    """As under systemd, where a screen of kind `terminal` has none."""
+    path = write(lines=[], keypad={"kind": "scripted", "script": str(tmp_path / "script")})
+    process = subprocess.Popen(
+        command("--settings", path),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "Welcome" in process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert "Welcome" in process.stdout.readline()
+    process.terminate()
+    assert process.wait(30) == 0
+    process.stdout.close()
+
+
 def test_sighup_with_bad_settings_leaves_those_that_were_and_tells_the_server(page, server, tmp_path) -> None:
     kiosk = page(language="fr")
     kiosk.shown(lambda view: view["step"] == "attract")
