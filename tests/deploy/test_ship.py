@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.deploy.drills import IN_DRILLS
 from tests.deploy.lab import SERVER
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy]
@@ -51,6 +52,7 @@ def test_the_timer_rests_while_checkpoints_are_not_copied(deployed):
     assert deployed.lab.ssh(SERVER, "systemctl --failed --plain --no-legend") == ""
 
 
+@IN_DRILLS
 def test_another_folder_takes_one_variable(deployed, ada):
     deployed.lab.ssh(SERVER, "install -d -o fourauth -g fourauth -m 0700 /srv/away")
     deployed.write_inventory(auth_server_ship_to="/srv/away")
