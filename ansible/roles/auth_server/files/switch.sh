@@ -49,6 +49,7 @@ settle)
             sync
         fi
         put_in_force "$before"
+        rm -rf "$state/.before"
     fi
     ;;
 esac
