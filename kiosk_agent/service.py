@@ -42,8 +42,8 @@ def run_once(settings: KioskSettings, until: Until) -> Outcome | None:
 def serve(settings: KioskSettings, read: Callable[[], KioskSettings], path: Path) -> bool:
     """Run until SIGTERM or SIGINT; on SIGHUP go on with the settings that `read` then finds in the file.
 
-    SIGUSR1 ends it once nobody is served. Where somebody sits at a terminal, SIGHUP ends it, and then the answer is False: the
-    terminal has hung up.
+    SIGUSR1 ends it once nobody is served. Where somebody sits at a terminal, SIGHUP ends it, and then the answer is
+    False: the terminal has hung up.
     Raises StartRefused where the parts cannot be opened at the start.
     """
     notifier = Notifier()
