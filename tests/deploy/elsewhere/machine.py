@@ -1,11 +1,13 @@
-"""A lab whose server is a machine with its own kernel, clock and disk, in QEMU; the kiosk beside it is as always.
+"""A lab whose server becomes a machine with its own kernel, clock and disk, in QEMU; the kiosk beside it is as always.
 
 What containers share with this machine is its own there: a power cut loses what its kernel had not written, its
-clock can be wrong, and every controller of control groups is there.
+clock can be wrong, and every controller of control groups is there. It is set up as a container, which takes
+minutes and not an hour, and what it has on its disk then is the machine's disk.
 """
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,20 +73,24 @@ class BootableDebian(Debian):
 
 @dataclass
 class MachineLab(Lab):
-    """The lab with its server in QEMU. `clock_off` is by how much its clock is wrong at the next boot."""
+    """The lab with its server in QEMU, once it `is_machine`.
+
+    `clock_off` is by how much its clock is wrong at the next boot.
+    """
 
     up_within_s: float = 300.0
     clock_off: timedelta = timedelta(0)
+    is_machine: bool = False
 
     @property
     def disk(self) -> Path:
         """The server's disk, which outlives it."""
         return self.folder / f"{SERVER.name}.disk"
 
-    def boot(self, host: Host, *, waits: bool = True) -> None:
+    def boot(self, host: Host, *, waits: bool = True, disks: Mapping[str, Path] | None = None) -> None:
         """Turn a host on."""
-        if host != SERVER:
-            super().boot(host, waits=waits)
+        if host != SERVER or not self.is_machine:
+            super().boot(host, waits=waits, disks=disks)
             return
         self.start(host, self._qemu(), env={})
         if waits:
@@ -92,32 +98,31 @@ class MachineLab(Lab):
 
     def stop(self, host: Host) -> None:
         """Shut a host down in order."""
-        if host == SERVER:
+        if host == SERVER and self.is_machine:
             with suppress(RuntimeError):  # the connection ends with the machine
                 self.ssh(host, "systemctl", "poweroff")
             self._machines.pop(host.name).wait(timeout=120)
         else:
             super().stop(host)
 
-    def _lay(self, host: Host) -> None:
-        """Lay the hosts' files out as always; the server's then become a disk."""
-        super()._lay(host)
-        if host != SERVER:
-            return
-        root = self.root(host)
-        shutil.copytree(self.debian.packages, root / "srv/apt")
+    def make_machine(self) -> None:
+        """Turn the server's container off, and on as a machine with the same files."""
+        super().stop(SERVER)
+        root = self.root(SERVER)
         shutil.rmtree(root / "etc/systemd/system/chrony.service.d")  # it may set its own clock
         patient = root / "etc/systemd/system/4auth-server.service.d/slow.conf"
-        patient.parent.mkdir(parents=True)
+        patient.parent.mkdir(parents=True, exist_ok=True)
         patient.write_text(_PATIENT)
-        network = f"[Match]\nName=eth0\n[Network]\nAddress={host.address}/24\nGateway={CONTROLLER}\n"
+        network = f"[Match]\nName=eth0\n[Network]\nAddress={SERVER.address}/24\nGateway={CONTROLLER}\n"
         (root / "etc/systemd/network/10-host0.network").write_text(network)
         (root / "etc/fstab").write_text("/dev/vda / ext4 defaults 0 1\n")
         with self.disk.open("wb") as disk:
             disk.truncate(int(_DISK.removesuffix("G")) << 30)
         run("mkfs.ext4", "-q", "-d", str(root), "-L", "root", str(self.disk))
-        self.inside("ip", "tuntap", "add", host.port, "mode", "tap")
-        self.inside("ip", "link", "set", host.port, "master", BRIDGE, "up")
+        self.inside("ip", "tuntap", "add", SERVER.port, "mode", "tap")
+        self.inside("ip", "link", "set", SERVER.port, "master", BRIDGE, "up")
+        self.is_machine = True
+        self.boot(SERVER)
 
     def _qemu(self) -> list[str]:
         assert isinstance(self.debian, BootableDebian)
