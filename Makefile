@@ -66,7 +66,7 @@ nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions
 		tests/auth_server/face/test_every_sequence.py
 
 .PHONY: drills
-drills: $(READY) $(MODELS_READY) ## A deployed site: faults, new keys, good and bad releases, a lost server (as root, half an hour)
+drills: $(READY) $(MODELS_READY) ## A deployed site: faults, new keys, good and bad releases, a lost server (as root, three quarters of an hour)
 	@FOURAUTH_DRILLS=1 $(BIN)/python -m pytest -s tests/deploy/test_*.py
 
 .PHONY: hardware-qemu

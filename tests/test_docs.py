@@ -24,7 +24,14 @@ from kiosk_agent.settings import KioskSettings, parse_settings
 from provisioning.__main__ import cli
 
 PROJECT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md"), PROJECT / "systemd" / "README.md"])
+DOCUMENTS = sorted(
+    [
+        *PROJECT.glob("*.md"),
+        *(PROJECT / "docs").glob("*.md"),
+        PROJECT / "systemd" / "README.md",
+        *(PROJECT / "ansible").rglob("README.md"),
+    ]
+)
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 GATEWAY = (PROJECT / "docs" / "gateway.md").read_text(encoding="utf-8")
 THREATS = (PROJECT / "docs" / "threats.md").read_text(encoding="utf-8")
@@ -35,7 +42,7 @@ _TEST_ID = re.compile(r"`(tests/[\w/]+\.py::[\w:]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PROGRAM = re.compile(r"\b4auth-(server|kiosk|provision)\b")
 
-every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 
 
 def code(text: str) -> Iterator[str]:
@@ -287,7 +294,7 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
     assert [link for link in relative if not (path.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, KIOSK_TOML], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*DOCUMENTS, KIOSK_TOML], ids=lambda path: str(path.relative_to(PROJECT)))
 def test_a_document_names_no_machine_and_no_registry(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     foreign = r"/(?:home|root|tmp|Users|mnt)/|[a-z.]*(?:py|npm|deb)[a-z.]*\.(?:org|com|io)\b|index-url|[A-Z]:\\"

@@ -35,7 +35,7 @@ fi
 scripts/apt-install.sh deploy
 case "$leg" in
     debian-13)
-        export FOURAUTH_DEBIAN=trixie
+        export FOURAUTH_DEBIAN=trixie FOURAUTH_DRILLS=1
         tests=(tests/deploy)
         ;;
     arm64)

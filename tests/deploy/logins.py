@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from demo.phone import Phone
 from tests.deploy.controller import PERSON, Controller
 from tests.deploy.lab import KIOSK, SERVER
@@ -24,6 +26,9 @@ KIOSKS_PATIENCE_S: Final = 20.0
 
 _LONG_S: Final = 60.0
 """So that what is late and what is refused can be told apart."""
+
+_USUAL_S: Final = 2.0
+"""What a login takes at most on two idle cores."""
 
 _HERE: Final = Path(__file__).parent
 _FOLDER: Final = "/srv/lab/crowd"
@@ -56,9 +61,13 @@ class Logins:
 
     @property
     def slowest_s(self) -> float:
-        """How long the slowest took, on a machine on which a login usually takes a second: on two idle cores."""
+        """How long the slowest took; a skip where the machine is too slow for that to say anything."""
         took = [outcome["took_s"] for outcome in self.outcomes]
-        return float(max(took) / max(1.0, statistics.median(took)))
+        if statistics.median(took) > _USUAL_S:
+            pytest.skip(
+                f"half of all logins took {statistics.median(took)} s or more: too busy a machine to judge waits"
+            )
+        return float(max(took))
 
     @property
     def window_s(self) -> float:

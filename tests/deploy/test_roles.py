@@ -3,12 +3,14 @@
 import re
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kiosk_agent.settings import parse_settings
+from tests.deploy.test_rolling import DEAF, DUMB, NEWER
 
 PROJECT = Path(__file__).resolve().parents[2]
 ANSIBLE = PROJECT / "ansible"
@@ -51,11 +53,14 @@ def flat(where: str, task: dict) -> list[tuple[str, dict]]:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_readme_lists_every_variable_with_its_default(role):
     readme = (ANSIBLE / "roles" / role / "README.md").read_text()
-    listed = {
-        name for row in re.findall(r"^\| (`.*?) \|", readme, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
-    }
-    assert set(options(role)) <= listed
+    rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", readme, re.MULTILINE)
+    listed = {name: cell.strip() for names, cell in rows for name in re.findall(r"`(\w+)`", names)}
+    assert set(options(role)) <= set(listed)
     for name, option in options(role).items():
+        if "default" in option and "{{" not in str(option["default"]):
+            value = option["default"]
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            assert listed[name] == (f"`{shown}`" if value != "" else "none"), name
         assert name.startswith(f"{role}_")
         assert not ("secret" in name and not option.get("no_log")), f"{name} would be shown"
 
@@ -128,7 +133,7 @@ def test_the_example_has_two_servers_and_three_kiosks_each_with_its_server():
 def test_an_inventory_is_read_whole_or_not_at_all(tmp_path, slip, said):
     subprocess.run([PROJECT / "scripts" / "deploy_venv.sh"], check=True)
     site = shutil.copytree(ANSIBLE / "inventory" / "example", tmp_path / "site")
-    for kept in ("backups/auth-1/one.4auth-backup", "keys/auth-1/one.vault"):
+    for kept in ("backups/auth-1/one.4auth-backup", "keys/auth-1/one.vault", "audit/auth-1/audit-1-9-ab.jsonl"):
         (site / kept).parent.mkdir(parents=True)
         (site / kept).write_text("no inventory\n")
     with (site / "hosts.yml").open("a") as hosts:
@@ -140,6 +145,10 @@ def test_an_inventory_is_read_whole_or_not_at_all(tmp_path, slip, said):
         assert (done.returncode, done.stdout.count("--lobby-")) == (0, 2), done.stderr
     else:
         assert done.returncode != 0 and said in " ".join(done.stderr.split())
+
+
+def test_the_releases_of_the_drills_are_newer_than_the_checkouts():
+    assert metadata.version("fourauth") < NEWER < DEAF < DUMB
 
 
 @pytest.mark.slow

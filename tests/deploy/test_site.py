@@ -37,6 +37,7 @@ def test_a_login_over_the_bridge_opens_the_door(deployed, ada):
 def test_a_kiosk_in_its_sandbox_reports_nothing_but_what_the_lab_is(deployed, ada):
     faults = deployed.provision("kiosk", "show", KIOSK.name)["kiosk"]["faults"]
     assert [fault for fault in faults if not fault.startswith(("host0: ", "development mode: "))] == []
+    assert any(fault.startswith("development mode: ") for fault in faults)
 
 
 def test_the_second_time_nothing_changes(deployed, ada):

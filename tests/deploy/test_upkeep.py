@@ -1,5 +1,7 @@
 """What the years bring besides `test_rolling.py`: backups, a server that is lost, a kiosk that goes."""
 
+import json
+
 import pytest
 
 from tests.deploy.controller import PlayFailed
@@ -47,9 +49,12 @@ def test_a_kiosk_that_cannot_be_told_of_a_key_keeps_it_from_use(backed_up, ada):
 
 
 def test_nginx_trusts_a_server_whose_key_is_two_rotations_old(backed_up, ada):
-    """The server is not started anew for a new TLS key."""
+    """Without a gateway the server is not started anew for a new TLS key."""
+    runs = "systemctl show --property=MainPID --value 4auth-server"
+    before = backed_up.lab.ssh(SERVER, runs)
     for _ in range(2):
-        backed_up.play("rotate.yml", "-e", "rotate=tls")
+        backed_up.play("rotate.yml", "-e", json.dumps({"rotate": "tls", "auth_server_gateway": False}))
+    assert backed_up.lab.ssh(SERVER, runs) == before
     assert ada.log_in().startswith(GRANTED)
 
 
@@ -62,7 +67,11 @@ def test_a_lost_server_is_restored_on_new_hardware(backed_up, ada):
     files = ("-e", f"restore_backup={backup}", "-e", f"restore_keys={keys}")
     with pytest.raises(PlayFailed, match="does not open with vault_backup_passphrase"):
         backed_up.play("restore.yml", *files, "-e", "vault_backup_passphrase=another-one-than-then")
-    backed_up.play("restore.yml", *files, "-e", "restore_accept=true")
+    backed_up.play("restore.yml", *files)
+    assert backed_up.lab.ssh(SERVER, "systemctl is-active 4auth-server || true").strip() == "inactive"
+    with pytest.raises(PlayFailed, match="has keys already"):
+        backed_up.play("restore.yml", *files, "-e", "restore_accept=true")
+    backed_up.play("restore.yml", *files[:2], "-e", "restore_accept=true")
     assert ada.log_in().startswith(GRANTED)
     assert backed_up.provision("audit", "verify")["ok"]
 

@@ -4,7 +4,6 @@ Run by `make deploy-qemu`; QEMU reckons every instruction, so it takes the bette
 in containers, and its server then becomes a machine.
 """
 
-import json
 import os
 import random
 import subprocess
@@ -28,7 +27,8 @@ from tests.deploy.elsewhere.machine import BootableDebian, MachineLab
 from tests.deploy.elsewhere.rush import crowd, documents, wait_until
 from tests.deploy.lab import BRIDGE, CONTROLLER, SERVER
 from tests.deploy.people import PASSWORD, WAIT_UNTIL_READY, Person, bring, enrol, said, stand_before_the_kiosk
-from tests.systemd import forbidden, units
+from tests.deploy.sandbox import bring_acts, found_in, tried
+from tests.systemd import units
 from tests.systemd.forbidden import ACTS
 
 pytestmark = [
@@ -49,7 +49,6 @@ CROWD = "crowd"
 PATIENCE_S = 3600.0
 CLOCKS = (CONTROLLER, "10.77.0.2")
 OFF = timedelta(minutes=3)
-FORBIDDEN = Path(forbidden.__file__)
 PROGRAM = "/opt/4auth/current/bin/python"
 # One program does it all: to start one takes most of a minute here.
 PROVISION = """
@@ -173,7 +172,7 @@ def test_no_acknowledged_login_is_lost_when_the_power_is_cut(site: Controller, p
 
 HELD = ("4auth-server.service", "4auth-gateway.service", "4auth-kiosk.service")
 """Whose memory and tasks are bounded, of those that can be tried without a screen."""
-TRIED = (*HELD, "4auth-backup.service", "4auth-checkpoint.service", "4auth-models-check.service")
+TRIED = (*HELD, *(f"4auth-{name}.service" for name in ("backup", "checkpoint", "audit-ship", "models-check")))
 THREADS = """
 import threading
 ends, count = threading.Event(), 0
@@ -185,21 +184,13 @@ except RuntimeError:
     print("threads:", count, flush=True)
 ends.set()
 """
-# A unit that ended well may be forgotten at once, so its result is asked for only where it did not.
-TRY = """
-cursor=$(journalctl -n 0 --show-cursor -q | sed -n 's/^-- cursor: //p')
-systemctl daemon-reload
-systemctl start {unit} 2>/dev/null && echo success || systemctl show --property=Result --value {unit}
-journalctl --sync; journalctl -q -o cat -u {unit} --after-cursor="$cursor"
-rm -r {dropped}; systemctl daemon-reload; systemctl reset-failed {unit} 2>/dev/null || true
-"""
 PLAIN = "[Service]\nType=oneshot\nUser=fourauth\nExecStart=/bin/true\n"
 
 
 @pytest.fixture(scope="module")
 def guest(site: Controller) -> Controller:
     """The server's machine with all units, and empty files where those of other machines look for some."""
-    site.lab.ssh(SERVER, "install -D -m 644 /dev/stdin /usr/local/lib/forbidden.py", text=FORBIDDEN.read_text())
+    bring_acts(site.lab, SERVER)
     site.lab.ssh(SERVER, "install -D -m 644 /dev/stdin /usr/local/lib/threads.py", text=THREADS)
     site.lab.ssh(SERVER, "cat > /etc/systemd/system/plain.service", text=PLAIN)
     for name in ("4auth-gateway.service", "4auth-kiosk.service"):
@@ -210,31 +201,16 @@ def guest(site: Controller) -> Controller:
     return site
 
 
-def tried(site: Controller, unit: str, command: str) -> tuple[str, str]:
-    """Run a command in a unit's sandbox, in the place of its program: how that ended for systemd, and what it said."""
-    dropped = f"/run/systemd/system/{unit}.d"
-    site.lab.ssh(SERVER, f"systemctl stop {unit}; mkdir -p {dropped}")
-    site.lab.ssh(SERVER, f"cat > {dropped}/tried.conf", text=units.in_its_place(command))
-    said = site.lab.ssh(SERVER, TRY.format(unit=unit, dropped=dropped), timeout_s=300)
-    result, _, lines = said.partition("\n")
-    return result, lines
-
-
-def found_in(said: str) -> dict[str, object]:
-    """What `forbidden.py` printed, among what systemd wrote of the unit."""
-    return dict(json.loads(next(line for line in said.splitlines() if line.startswith("{"))))
-
-
 @pytest.mark.parametrize("unit", TRIED)
 def test_each_forbidden_act_is_refused(guest: Controller, unit: str) -> None:
-    _, said = tried(guest, unit, "/usr/bin/python3 /usr/local/lib/forbidden.py")
+    _, said = tried(guest.lab, SERVER, unit, "/usr/bin/python3 /usr/local/lib/forbidden.py")
     assert found_in(said) == dict.fromkeys(ACTS)
 
 
 def test_what_no_unit_forbids_is_possible(guest: Controller) -> None:
     """Else the refusals would say nothing; to write to the internet is what a container cannot refuse by default."""
     # Not the act after which it would sit in a network of its own.
-    _, said = tried(guest, "plain.service", "/usr/bin/python3 /usr/local/lib/forbidden.py make_a_namespace")
+    _, said = tried(guest.lab, SERVER, "plain.service", "/usr/bin/python3 /usr/local/lib/forbidden.py make_a_namespace")
     got = {act for act, found in found_in(said).items() if found is not None}
     assert {"speak_with_the_internet", "see_other_processes", "write_memory_and_run_it"} <= got
 
@@ -244,14 +220,14 @@ def test_no_more_memory_is_had_than_the_unit_says(guest: Controller, unit: str) 
     most = int(guest.lab.ssh(SERVER, f"systemctl show --property=MemoryMax --value {unit}"))
     ends = {}
     for what, size in (("less", most - (64 << 20)), ("more", most + (64 << 20))):
-        ends[what], _ = tried(guest, unit, f"""/usr/bin/python3 -c "len(b'x' * {size})" """)
+        ends[what], _ = tried(guest.lab, SERVER, unit, f"""/usr/bin/python3 -c "len(b'x' * {size})" """)
     assert ends == {"less": "success", "more": "oom-kill"}
 
 
 @pytest.mark.parametrize("unit", HELD)
 def test_no_more_tasks_are_had_than_the_unit_says(guest: Controller, unit: str) -> None:
     most = int(guest.lab.ssh(SERVER, f"systemctl show --property=TasksMax --value {unit}"))
-    _, said = tried(guest, unit, "/usr/bin/python3 /usr/local/lib/threads.py")
+    _, said = tried(guest.lab, SERVER, unit, "/usr/bin/python3 /usr/local/lib/threads.py")
     assert f"threads: {most - 1}" in said.splitlines()
 
 
