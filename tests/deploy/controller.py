@@ -110,7 +110,7 @@ class Controller:
             "auth_server_connections_per_address": 60,
             "auth_server_gateway": True,
             "auth_server_gateway_users": ["ada"],
-            "auth_server_settings": {"gateway": {"passive_alone": True}},
+            "auth_server_settings": changes.get("auth_server_settings", {"gateway": {"passive_alone": True}}),
             "base_allow": [
                 {"what": "kiosks", "port": 8443, "from": ["10.77.0.0/24"]},
                 {"what": "old clients", "port": 65432, "from": [f"{OLD_CLIENT}/32"]},

@@ -122,6 +122,7 @@ def plan(deployed: Controller, pictures: Pictures, ada: Person) -> dict[str, Any
     words.append(["site", "pin"])
     told = site.lab.ssh(SERVER, f"{PROGRAM} -", text=PROVISION.format(words), timeout_s=PATIENCE_S)
     *added, pin = documents(told)
+    assert [one["error"] for one in added if "error" in one] == []
     return {
         "url": f"https://{SERVER.address}:8443",
         "pin": pin["pin"],
