@@ -166,10 +166,6 @@ class Lab:
         """Run a program of this machine in the lab's network; returns what it printed. Raises RuntimeError."""
         return _run(*_in_namespace(words), env=env, timeout_s=timeout_s)
 
-    def inside_words(self, *words: str) -> list[str]:
-        """The command line by which `inside` runs a program, for one that goes on meanwhile."""
-        return _in_namespace(words)
-
     def ssh(self, host: Host, *words: str, text: str | None = None, timeout_s: float = 120) -> str:
         """Run a command line on a host as root; returns what it printed. Raises RuntimeError with what went wrong."""
         return _run(*_in_namespace([*self.ssh_words(host), *words]), text=text, timeout_s=timeout_s)

@@ -61,7 +61,7 @@ class Logins:
 
     @property
     def slowest_s(self) -> float:
-        """How long the slowest took; a skip where the machine is too slow for that to say anything."""
+        """How long the slowest took. Ask it last: it skips where the machine is too slow for that to say anything."""
         took = [outcome["took_s"] for outcome in self.outcomes]
         if statistics.median(took) > _USUAL_S:
             pytest.skip(

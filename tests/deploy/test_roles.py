@@ -11,6 +11,7 @@ import yaml
 
 from kiosk_agent.settings import parse_settings
 from tests.deploy.test_rolling import DEAF, DUMB, NEWER
+from tests.systemd.units import SERVICES
 
 PROJECT = Path(__file__).resolve().parents[2]
 ANSIBLE = PROJECT / "ansible"
@@ -145,6 +146,26 @@ def test_an_inventory_is_read_whole_or_not_at_all(tmp_path, slip, said):
         assert (done.returncode, done.stdout.count("--lobby-")) == (0, 2), done.stderr
     else:
         assert done.returncode != 0 and said in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("template", "unit", "was", "becomes"),
+    [
+        (
+            "as.conf.j2",
+            "4auth-backup",
+            " backup make",
+            " --as {{ auth_server_as }} --secret-file %d/admin.secret backup make",
+        ),
+        ("ship.conf.j2", "4auth-audit-ship", "/var/lib/4auth/shipped", "{{ auth_server_ship_to }}"),
+    ],
+)
+def test_what_a_site_adds_to_a_unit_begins_with_the_units_own_command(template, unit, was, becomes):
+    own = SERVICES[f"{unit}.service"].one("Service", "ExecStart")
+    lines = (ANSIBLE / "roles" / "auth_server" / "templates" / template).read_text().splitlines()
+    assert was in own and [line for line in lines if line.startswith("ExecStart=/")] == [
+        f"ExecStart={own.replace(was, becomes)}"
+    ]
 
 
 def test_the_releases_of_the_drills_are_newer_than_the_checkouts():

@@ -60,7 +60,6 @@ def test_new_keys_of_the_server_refuse_nobody(hurried, crowd, tmp_path):
     with crowd.logging_in(tmp_path) as seen:
         hurried.play("rotate.yml", "-e", "rotate=tls,field,database,audit,assertion", timeout_s=1200)
     assert seen.refused == []
-    assert seen.slowest_s < KIOSKS_PATIENCE_S
     assert len(pins_before) == len(pins(hurried)) == 1 and pins_before != pins(hurried)
     assert pins(hurried) == [hurried.provision("site", "pin")["pin"]]
     assert len(keys_in_use(hurried)) == 4 and not keys_in_use(hurried) & keys_before
@@ -68,6 +67,7 @@ def test_new_keys_of_the_server_refuse_nobody(hurried, crowd, tmp_path):
     left = [key["kind"] for key in hurried.provision("keys", "list")["keys"] if key["state"] != "in-use"]
     assert left == ["audit"]
     assert_written(hurried, seen)
+    assert seen.slowest_s < KIOSKS_PATIENCE_S
 
 
 @contextmanager
@@ -107,8 +107,8 @@ def test_a_newer_release_comes_into_force_everywhere_and_refuses_nobody(hurried,
     assert {hurried.release(host).partition("-")[0] for host in hurried.lab.hosts} == {NEWER}
     assert hurried.provision("kiosk", "show", KIOSK.name)["kiosk"]["agent_version"] == NEWER
     assert seen.refused == []
-    assert seen.slowest_s < KIOSKS_PATIENCE_S
     assert_written(hurried, seen)
+    assert seen.slowest_s < KIOSKS_PATIENCE_S
 
 
 def test_an_upgrade_that_was_cut_short_is_gone_on_with(hurried, ada, newer):
@@ -145,6 +145,6 @@ def test_a_broken_release_is_taken_back(hurried, crowd, ada, project_folder, tmp
         hurried.play("upgrade.yml", "-e", f"base_wheelhouse={house}")
     assert {one: hurried.release(one) for one in before} == before
     assert seen.refused == [] or seen.window_s < window_s, seen.refused
-    assert seen.slowest_s < max(KIOSKS_PATIENCE_S, window_s)
     assert_written(hurried, seen)
     assert ada.log_in().startswith(GRANTED)
+    assert seen.slowest_s < max(KIOSKS_PATIENCE_S, window_s)

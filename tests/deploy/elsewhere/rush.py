@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.deploy.controller import Controller
+from tests.deploy.drills import wait_until
 from tests.deploy.elsewhere.crowd import Answer
 
 
@@ -52,10 +52,3 @@ def crowd(site: Controller, plan: dict[str, Any]) -> Iterator[Crowd]:
             yield Crowd(told)
         finally:
             process.kill()
-
-
-def wait_until(is_so: Callable[[], bool], what: str, within_s: float) -> None:
-    ends = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < ends, f"{what}: not within {within_s:.0f} s"
-        time.sleep(0.2)

@@ -23,8 +23,9 @@ from auth_client.device_key import public_text
 from demo.pictures import Pictures, poses
 from tests.deploy import controller, lab
 from tests.deploy.controller import Controller
+from tests.deploy.drills import wait_until
 from tests.deploy.elsewhere.machine import BootableDebian, MachineLab
-from tests.deploy.elsewhere.rush import crowd, documents, wait_until
+from tests.deploy.elsewhere.rush import crowd, documents
 from tests.deploy.lab import BRIDGE, CONTROLLER, SERVER
 from tests.deploy.people import PASSWORD, WAIT_UNTIL_READY, Person, bring, enrol, said, stand_before_the_kiosk
 from tests.deploy.sandbox import bring_acts, found_in, tried
