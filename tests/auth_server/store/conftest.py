@@ -27,18 +27,23 @@ def wait_for_all():
     print("ready", flush=True)
     sys.stdin.readline()
 
+
+def is_enough():
+    return (Path(sys.argv[1]) / "enough").exists()
+
 """
 
 
 @pytest.fixture
-def run_beside() -> Callable[[Any, int, str, Callable[[], None]], list[str]]:
+def run_beside() -> Callable[[Any, int, str, Callable[[], bool]], list[str]]:
     """Run Python text in several processes, and do something again and again until they have ended.
 
     What they print comes back as lines. The text finds `keyring`, `database` and
-    `in_threads(count, work)`, and calls `wait_for_all()` when it is ready to begin.
+    `in_threads(count, work)`, and calls `wait_for_all()` when it is ready to begin. It works on
+    until `is_enough()`: when what is done meanwhile has said so by returning true.
     """
 
-    def run(own: Any, count: int, text: str, meanwhile: Callable[[], None]) -> list[str]:
+    def run(own: Any, count: int, text: str, meanwhile: Callable[[], bool]) -> list[str]:
         command = [sys.executable, "-c", _PREAMBLE + text, str(own.folder), str(own.path)]
         children = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
@@ -52,7 +57,8 @@ def run_beside() -> Callable[[Any, int, str, Callable[[], None]], list[str]]:
                 child.stdin.write("go\n")
                 child.stdin.flush()
             while any(child.poll() is None for child in children):
-                meanwhile()
+                if meanwhile():
+                    (own.folder / "enough").touch()
             lines = [line for child in children for line in child.communicate(timeout=60)[0].splitlines()]
             assert [child.returncode for child in children] == [0] * count
             return lines
