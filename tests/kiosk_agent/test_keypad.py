@@ -215,8 +215,10 @@ while keys[-1:] != [Entered()]:
 print("typed:", *(getattr(key, "character", type(key).__name__) for key in keys), flush=True)
 """
 SHELL = """
-import fcntl, os, subprocess, sys, termios
+import fcntl, os, signal, subprocess, sys, termios
 
+for number in (signal.SIGINT, signal.SIGQUIT):  # whoever runs the tests in the background ignores them
+    signal.signal(number, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 agent = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]])
 status = os.waitpid(agent.pid, os.WUNTRACED)[1]
