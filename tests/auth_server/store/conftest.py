@@ -29,7 +29,7 @@ def wait_for_all():
 
 
 def is_enough():
-    return (Path(sys.argv[1]) / "enough").exists()
+    return Path(sys.argv[2]).with_name("enough").exists()
 
 """
 
@@ -58,7 +58,7 @@ def run_beside() -> Callable[[Any, int, str, Callable[[], bool]], list[str]]:
                 child.stdin.flush()
             while any(child.poll() is None for child in children):
                 if meanwhile():
-                    (own.folder / "enough").touch()
+                    own.path.with_name("enough").touch()
             lines = [line for child in children for line in child.communicate(timeout=60)[0].splitlines()]
             assert [child.returncode for child in children] == [0] * count
             return lines

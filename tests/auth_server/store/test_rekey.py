@@ -259,6 +259,8 @@ def work(number):
 print(sum(in_threads(3, work)))
 """
 
+TURNS_MIN = 6
+
 
 @pytest.mark.slow
 def test_two_processes_that_read_and_write_meanwhile_lose_nothing(
@@ -275,10 +277,10 @@ def test_two_processes_that_read_and_write_meanwhile_lose_nothing(
             own.turn()
             fold(own.path, own.keyring.database_key)
             turns, seen = turns + 1, now
-        return turns >= 6
+        return turns >= TURNS_MIN
 
     done = sum(map(int, run_beside(own, 2, HAMMER, turn)))
-    assert turns >= 6 and done >= 300
+    assert turns >= TURNS_MIN and done >= 300
     assert get(own.database, "n") == get(own.database, "twin") == str(done).encode()
     assert pages_of_another_key(own.path, own.keyring.database_key) == []
     assert page_findings(own.path, own.keyring.database_key) == []

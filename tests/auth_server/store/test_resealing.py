@@ -109,6 +109,7 @@ def test_an_account_that_goes_between_two_looks_is_no_fault(own: OwnSite):
 WORK = """
 import pyotp
 from datetime import UTC, datetime
+from itertools import count
 from auth_server.accounts import Accounts, NewAccount
 from auth_server.changes import Changes
 from auth_server.domain import Template
@@ -122,9 +123,10 @@ def new(name):
                       template=Template("4auth", bytes(2048)), face_png=first, mac_addresses=frozenset())
 wait_for_all()
 def work(thread):
-    written, number = {}, -1
-    while number < 39 or not is_enough():
-        number += 1
+    written = {}
+    for number in count():
+        if number >= 40 and is_enough():
+            break
         name = f"{me} {thread} {number}"
         accounts.add(new(name), now)
         written[name] = "first " + name
@@ -150,6 +152,7 @@ print(sum(in_threads(2, work)))
 """
 
 
+ROTATIONS_MIN = 3
 ROTATIONS_MAX = 60
 """A key file takes no more than some hundred keys, and none is retired while others write."""
 
@@ -164,17 +167,16 @@ def test_rotations_beside_processes_that_write_lose_nothing(
 
     def rotate() -> bool:
         nonlocal rotations
-        if rotations == ROTATIONS_MAX:
-            return True
-        present = own.take_another_key()
-        assert own.values.reseal() == []
-        with own.database.transaction() as session:
-            assert set(own.values.by_key(session)) == {present}
-        rotations += 1
-        return rotations >= 3
+        if rotations < ROTATIONS_MAX:
+            present = own.take_another_key()
+            assert own.values.reseal() == []
+            with own.database.transaction() as session:
+                assert set(own.values.by_key(session)) == {present}
+            rotations += 1
+        return rotations >= ROTATIONS_MIN
 
     kept = sum(map(int, run_beside(own, 2, WORK, rotate)))
-    assert rotations >= 3 and kept >= 128
+    assert rotations >= ROTATIONS_MIN and kept >= 128
     own.keep_only_the_key_in_use()
     accounts = Accounts(own.database, own.keyring.field, "4auth")
     assert all(not accounts.enrolment(found.username).is_decoy for found in accounts.list())
