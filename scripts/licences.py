@@ -18,8 +18,8 @@ CONTROLLER_ONLY = "the controller only"
 
 # Licences that allow use beside and distribution with code under MIT, as SPDX identifiers.
 PERMISSIVE = frozenset("0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 ISC MIT MIT-0 MIT-CMU PSF-2.0 Zlib".split())
-WEAK_COPYLEFT = frozenset({"MPL-2.0"})
-"""Binds whoever changes the package's own files, and nobody who only imports them."""
+WEAK_COPYLEFT = frozenset({"LGPL-3.0-only", "MPL-2.0"})
+"""Binds whoever changes the package itself, and nobody who only imports it."""
 
 STRONG_COPYLEFT = frozenset({"GPL-3.0-or-later"})
 """Binds whoever passes on a work that is made of the package; allowed for the controller's programs alone."""
@@ -79,6 +79,8 @@ TAIL = """
 
 - **Permissive licences** (MIT, BSD, Apache-2.0, Zlib, PSF, ISC, 0BSD, CC0) ask for their notice to stay
   with their files, which it does: each package brings its own.
+- **LGPL-3.0** (psycopg, by which servers speak with PostgreSQL) covers the package itself, which is installed
+  unchanged and may be replaced. Its wheel carries libpq (PostgreSQL licence) and OpenSSL (Apache-2.0).
 - **MPL-2.0** (certifi, tqdm, and for development hypothesis, pathspec and axe-core) covers its own files.
   4Auth imports them unchanged, so it owes nothing further.
 - **GPL-3.0** (ansible-core, ansible-lint, yamllint): programs that the operator's controller runs. 4Auth starts them
