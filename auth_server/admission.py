@@ -23,6 +23,7 @@ from auth_server.signature import SignatureCheck, SignedBy, SignedHeaders, check
 
 Model = TypeVar("Model", bound=WireModel)
 
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 _PLAIN_WORD = re.compile(r"[a-z0-9_]{1,32}")
 
 
@@ -65,8 +66,10 @@ def parse_body(request: Request, signed: SignedBy, model: type[Model]) -> Model:
 
 
 def _note_who(members: dict[str, Any], signed: SignedBy) -> None:
-    """Let the audit row name the person, and a gateway's client, wherever these have a valid form."""
-    name, peer = members.get("username"), members.get("peer")
+    """Let row and log name the person, the attempt, and a gateway's client, wherever these have a valid form."""
+    name, peer, attempt_id = (members.get(member) for member in ("username", "peer", "attempt_id"))
+    if isinstance(attempt_id, str) and _TOKEN.fullmatch(attempt_id):
+        exchange.current().attempt_id = attempt_id
     if isinstance(name, str):
         with suppress(ValueError):
             exchange.current().username = canonical_username(name)

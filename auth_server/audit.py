@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-import sqlcipher3
-from sqlalchemy import bindparam, insert, select, type_coerce
+from sqlalchemy import bindparam, insert, select, text, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
@@ -19,7 +18,7 @@ from auth_server.audit_verify import ChainReport, verify_chain
 from auth_server.canonical import utc_text
 from auth_server.domain import AuditEntry
 from auth_server.errors import StoreError
-from auth_server.store.database import Database
+from auth_server.store.database import DRIVER_ERRORS, Database
 from auth_server.store.models import ACCESS_LOGS
 
 __all__ = ["AuditLog", "AuditRow", "ChainReport", "Finding", "Head", "RowFilter", "StoredRow", "verify_chain"]
@@ -39,7 +38,7 @@ _BEFORE = (
 )
 _ADD_ROW = insert(ACCESS_LOGS)
 _ONE = select(*_COLUMNS).where(ACCESS_LOGS.c.id == bindparam("wanted"))
-_NEXT_PAGE = "SELECT " + _AS_STORED + " FROM access_logs WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608 - of constants
+_NEXT_PAGE = text(f"SELECT {_AS_STORED} FROM access_logs WHERE id > :after AND id <= :last ORDER BY id LIMIT :rows")  # noqa: S608 - of constants
 _MAX_ROW: Final = 2**63 - 1
 
 
@@ -142,24 +141,25 @@ class AuditLog:
         Each page is a transaction of its own, so that a long check holds nobody up. Where a page
         cannot be read it goes on row by row, so that the failure comes at the very row.
         """
-        wanted = _PAGE
+        singles = 0
         while True:
+            wanted = 1 if singles else _PAGE
             try:
                 found = self._page(after, last, wanted)
             except StoreError:
-                if wanted == 1:
+                if singles:
                     raise
-                wanted = 1
+                singles = _PAGE
                 continue
             yield from map(StoredRow._make, found)
             if len(found) < wanted:
                 return
-            after = found[-1][0]
+            after, singles = found[-1][0], max(0, singles - 1)
 
     def _page(self, after: int, last: int, rows: int) -> Sequence[Sequence[Any]]:
         # The driver's own rows, because a million of them pass here.
         with self._database.read() as session, _driver_errors():
-            result: Any = session.connection().exec_driver_sql(_NEXT_PAGE, (after, last, rows))
+            result: Any = session.connection().execute(_NEXT_PAGE, {"after": after, "last": last, "rows": rows})
             found: Sequence[Sequence[Any]] = result.cursor.fetchall()
             return found
 
@@ -168,7 +168,7 @@ class AuditLog:
 def _driver_errors() -> Iterator[None]:
     try:
         yield
-    except sqlcipher3.dbapi2.Error as error:  # type: ignore[attr-defined]
+    except DRIVER_ERRORS as error:
         raise StoreError(f"the audit log cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -14,6 +14,8 @@ _ROW = ACCESS_LOGS.c
 _EQUALS: Final = ("username", "action", "success", "kiosk_id")
 _MAX_ROW: Final = 2**63 - 1
 _HAS_TEXT: Final = "fourauth_has_text"
+_ANY_CASE: Final = "und-x-icu"
+"""PostgreSQL's collation that knows the cases of all letters, where a database sorts by bytes."""
 
 _SEARCHED: Final = tuple(
     type_coerce(_ROW[name], Text)
@@ -53,7 +55,9 @@ def time_bounds(connection: Connection, wanted: RowFilter) -> tuple[int, int] | 
     """
     if wanted.since is None and wanted.until is None:
         return 0, _MAX_ROW
-    found = connection.execute(select(func.min(_ROW.id), func.max(_ROW.id)).where(*_of_time(wanted))).one()
+    # Apart: PostgreSQL would else look for the lowest row from the log's first on, until it meets one of that time.
+    of_time = select(_ROW.id).where(*_of_time(wanted)).cte("of_time").prefix_with("MATERIALIZED", dialect="postgresql")
+    found = connection.execute(select(func.min(of_time.c.id), func.max(of_time.c.id))).one()
     return None if found[0] is None else (found[0], found[1])
 
 
@@ -94,10 +98,17 @@ def _of_time(wanted: RowFilter) -> list[ColumnElement[bool]]:
 
 def _has_text(connection: Connection, text: str) -> ColumnElement[bool]:
     spellings = {text, json.dumps(text, ensure_ascii=False)[1:-1]}
+    patterns = [f"%{_escaped(spelling)}%" for spelling in sorted(spellings)]
+    is_file = connection.dialect.name == "sqlite"
     if text.isascii():
-        # SQLite's LIKE ignores the case of ASCII letters, and is the quickest there is.
-        patterns = [f"%{_escaped(spelling)}%" for spelling in spellings]
-        return or_(*(column.like(pattern, escape="\\") for column in _SEARCHED for pattern in patterns))
+        # SQLite's LIKE ignores the case of ASCII letters, and is the quickest there is; PostgreSQL's ILIKE does, too,
+        # where a database sorts by bytes.
+        find = ColumnElement.like if is_file else ColumnElement.ilike
+        return or_(*(find(column, pattern, escape="\\") for column in _SEARCHED for pattern in patterns))
+    if not is_file:
+        # In capitals, since "ss" and "ß" are alike in them and not in small letters.
+        capitals = [func.upper(column.collate(_ANY_CASE)) for column in _SEARCHED]
+        return or_(*(column.like(pattern.upper(), escape="\\") for column in capitals for pattern in patterns))
     driver: Any = connection.connection.driver_connection
     driver.create_function(_HAS_TEXT, -1, _is_text_in, deterministic=True)
     folded = [literal(spelling.casefold(), String) for spelling in sorted(spellings)]

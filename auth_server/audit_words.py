@@ -80,6 +80,7 @@ _ACTS: Final = {
     "admin.site.next-key": "make the server's next TLS key",
     "admin.site.upgrade": "upgrade the database's schema",
     "admin.site.use-next-key": "put the server's next TLS key into use",
+    "admin.store.migrate": "move the store to another place",
     "admin.user.add": "enrol a person",
     "admin.user.bind": "bind an account to a kiosk",
     "admin.user.cancel-change": "cancel a person's change",

@@ -32,11 +32,14 @@ from auth_server.notifier import Notifier, backend_of
 from auth_server.password_policy import hash_password
 from auth_server.retention import Retention
 from auth_server.row_budget import RowBudget
+from auth_server.servers import Servers
 from auth_server.services import Services
 from auth_server.settings import ServerSettings
 from auth_server.settings_file import load_settings as load_settings
+from auth_server.shared_keys import refuse_other_assertion_key
 from auth_server.signature import SignatureCheck
 from auth_server.snapshots import Snapshots
+from auth_server.store.clock import clock_of
 from auth_server.store.database import Database, open_database
 from auth_server.tickets import Tickets
 from auth_server.timesource import TimeSource
@@ -66,8 +69,9 @@ def build(settings: ServerSettings) -> Services:
     refuse_loose_threshold(settings)
     keyring = Keyring.load(settings.store.keys)
     database = open_database(settings.store.database, keyring)
+    refuse_other_assertion_key(database, keyring)
     face_engine = FaceEngine(settings.face)
-    time = TimeSource(settings.time)
+    time = TimeSource(settings.time, shared=None if database.is_file else lambda: clock_of(database))
     time.start()
     return wire(settings, Opened(keyring, database, face_engine, time))
 
@@ -118,7 +122,7 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
     changes = Changes(database, keyring.field, new_token)
     assertions = Assertions(keyring.assertion, settings.site)
     executor = ThreadPoolExecutor(max_workers=settings.listen.threads, thread_name_prefix="password")
-    row_budget = RowBudget()
+    row_budget, every_s = RowBudget(), settings.store.checkpoint_every_s
     notifications = Notifications(database, is_kept=settings.notify.kind != "none")
     snapshots = Snapshots(database, keyring.field, settings.face.keep_refused_days)
     policies = settings.actions.policies()
@@ -182,13 +186,14 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
         ),
         housekeeping=Housekeeping(
             audit=audit,
-            checkpoints=Checkpoints(settings.store.checkpoints, keyring.audit),
+            checkpoints=Checkpoints.of(settings.store, keyring.audit),
             chores={
                 "attempts": attempts.prune,
                 "lockouts": lockouts.prune,
                 "changes": changes.prune,
                 "snapshots": snapshots.prune,
                 "tickets": tickets.prune,
+                **({} if database.is_file else {"servers": Servers(database, keyring, every_s=every_s).note}),
             },
             whole_log_chores={
                 "due_changes": DueChanges(database, changes, effects, audit).put_in_force,
@@ -196,6 +201,6 @@ def wire(settings: ServerSettings, opened: Opened) -> Services:
             },
             row_budget=row_budget,
             time=time,
-            every_s=settings.store.checkpoint_every_s,
+            every_s=every_s,
         ),
     )

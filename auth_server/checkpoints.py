@@ -6,12 +6,12 @@ this file can still cut both at the same row.
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -23,29 +23,14 @@ from auth_server.audit_verify import ChainReport, Signed, verify_chain
 from auth_server.canonical import utc_text
 from auth_server.checkpoint_file import lines_backwards, lines_to, marks_to, write_all
 from auth_server.checkpoint_line import line_of
-from auth_server.errors import LogRolledBack, StoreError
+from auth_server.errors import StoreError
+from auth_server.key_forms import State
 from auth_server.keyring import SigningKeys, key_id
-
-_WAY_BACK: Final = (
-    "Nobody is let in until you put back the right database or, where this one was restored on purpose, "
-    "run `4auth-provision audit accept-restore`"
-)
-
+from auth_server.settings import StoreSettings
+from auth_server.signed_log import SignedLog, difference, refuse_another
 
 _LONG_BYTES: Final = 2**20
 """Beyond it other processes check the signatures: to start them takes as long as 3,000 lines."""
-
-
-class SignedLog(Protocol):
-    """What is asked of the log whose heads are signed; `AuditLog` is one."""
-
-    def head(self) -> Head:
-        """The newest row's number and hash."""
-        ...
-
-    def hash_at(self, row_id: int) -> str | None:
-        """A row's hash, or None where there is no such row."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +45,16 @@ class _End:
 class Checkpoints:
     """Writes and reads one checkpoint file. Any number of processes may write to it."""
 
-    def __init__(self, path: Path, keys: SigningKeys) -> None:
+    def __init__(self, path: Path, keys: SigningKeys, *, is_log_shared: bool = False) -> None:
+        """`is_log_shared` says that other servers sign the same log into files of theirs, and may rotate its key."""
         self.path = path
         self._keys = keys
+        self._is_log_shared = is_log_shared
+
+    @classmethod
+    def of(cls, store: StoreSettings, keys: SigningKeys) -> "Checkpoints":
+        """The checkpoint file of a site's server."""
+        return cls(store.checkpoints, keys, is_log_shared=not isinstance(store.database, Path))
 
     def write(self, log: SignedLog, now: datetime) -> bool:
         """Sign the log's head and add it to the file, through to the disk; False when the log has not grown.
@@ -70,11 +62,14 @@ class Checkpoints:
         Raises LogRolledBack when the row of the newest checkpoint is missing or another one, because
         signing would hide it, and StoreError when the log cannot be read or the file not written.
         """
+        if self._may_be_left_behind and (left_behind := self._left_behind(self.marks())) is not None:
+            both = SigningKeys.of(left_behind, self._keys.current)
+            Checkpoints(self.path, both).hand_over(log, self._keys.current, now)
         with self._locked() as descriptor:
             end = self._end_of_file(descriptor)
             head = log.head()
             if end.newest is not None:
-                _refuse_another(end.newest, head, log, self.path)
+                refuse_another(end.newest, head, log, self.path)
                 if head.sequence == end.newest.sequence:
                     return False
             self._append(descriptor, end, _draft(head, now))
@@ -89,7 +84,7 @@ class Checkpoints:
         with self._locked() as descriptor:
             end = self._end_of_file(descriptor)
             head, newest = log.head(), end.newest
-            if newest is None or _difference(newest, head, log, self.path) is None:
+            if newest is None or difference(newest, head, log, self.path) is None:
                 raise StoreError("the audit log is the one that was signed: there is no restore to accept")
             kept, count = self._newest_common(log), sum(1 for _ in self.read())
             restore = Restore(kept, Head(newest.sequence, newest.head), count + 1)
@@ -105,7 +100,7 @@ class Checkpoints:
             end = self._end_of_file(descriptor)
             newest, head, successor = end.newest, log.head(), new_key.public_key()
             if newest is not None:
-                _refuse_another(newest, head, log, self.path)
+                refuse_another(newest, head, log, self.path)
             if key_id(end.signer.public_key()) == key_id(successor):
                 done = next((made for made in self.marks() if is_counter_signed_by(made, successor)), None)
                 if done is None:
@@ -170,9 +165,30 @@ class Checkpoints:
             return list(marks_to(self.path, size))
         return []
 
-    def _key_path(self, marks: Iterable[Checkpoint], in_use: Ed25519PublicKey | None = None) -> KeyPath:
+    def _key_path(self, marks: Sequence[Checkpoint], in_use: Ed25519PublicKey | None = None) -> KeyPath:
         held = [key.material.public_key() for key in self._keys.keys]
+        if in_use is None and (left_behind := self._left_behind(marks)) is not None:
+            in_use = left_behind.public_key()
         return key_path(marks, in_use or held[0], held)
+
+    @property
+    def _may_be_left_behind(self) -> bool:
+        """Whether the whole file need be read to know: between a rotation and the old key's end alone."""
+        return self._is_log_shared and any(key.state is State.OLD for key in self._keys.keys)
+
+    def _left_behind(self, marks: Sequence[Checkpoint]) -> Ed25519PrivateKey | None:
+        """Return the old key that is in force here, where a key is in use of which nothing stands here yet; else None.
+
+        So it is where another server of the same database rotated the audit key, and its key files were copied here.
+        """
+        present, *others = self._keys.keys
+        olds = [key.material for key in others if key.state is State.OLD]
+        if not self._may_be_left_behind or key_path(marks, present.material.public_key()).hand_overs:
+            return None
+        signers = {line.key_id for line in self.read() if isinstance(line, Checkpoint)}
+        if present.id in signers:
+            return None
+        return next((key for key in olds if key_id(key.public_key()) in signers), None)
 
     def _end_of_file(self, descriptor: int) -> _End:
         """Look from the end for the newest line of ours; others may have been forged, and `verify` reports them."""
@@ -249,28 +265,7 @@ def check_log(log: SignedLog, checkpoints: Checkpoints) -> None:
     # In this order: a row that another process signs meanwhile is in the log before it is in the file.
     newest = checkpoints.newest()
     if newest is not None:
-        _refuse_another(newest, log.head(), log, checkpoints.path)
-
-
-def _refuse_another(newest: Checkpoint, head: Head, log: SignedLog, path: Path) -> None:
-    what = _difference(newest, head, log, path)
-    if what is not None:
-        raise LogRolledBack(f"{what}. {_WAY_BACK}")
-
-
-def _difference(newest: Checkpoint, head: Head, log: SignedLog, path: Path) -> str | None:
-    """In what the log is not the one that was signed, or None."""
-    if head.sequence < newest.sequence:
-        return (
-            f"the audit log ends at row {head.sequence}, but {path} has a checkpoint of row {newest.sequence}: "
-            "an older copy of the database was put back, or rows were cut off"
-        )
-    if log.hash_at(newest.sequence) != newest.head:
-        return (
-            f"row {newest.sequence} of the audit log is not the one signed on {newest.ts_utc} in {path}: "
-            "an older copy of the database was put back and written on, or rows were changed"
-        )
-    return None
+        refuse_another(newest, log.head(), log, checkpoints.path)
 
 
 def _draft(head: Head, now: datetime) -> Checkpoint:

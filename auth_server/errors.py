@@ -21,6 +21,7 @@ AuthServerError
 ├── DeliveryFailed              a notification was not taken; it waits and is tried again
 ├── RotationRefused              a key cannot be added, taken into use or retired now
 └── StoreError                   the store cannot be opened, read or written
+    ├── StoreAway                it is another machine's, which does not answer now
     └── LogRolledBack            the audit log is not the one that was signed
 """
 
@@ -71,6 +72,10 @@ class RotationRefused(AuthServerError):
 
 class StoreError(AuthServerError):
     """The store cannot be opened, read or written."""
+
+
+class StoreAway(StoreError):
+    """The store is another machine's, which does not answer now and may later: nothing need be mended here."""
 
 
 class LogRolledBack(StoreError):

@@ -11,7 +11,7 @@ from auth_contract.actions import Reason
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
-from auth_server.errors import LogRolledBack, StoreError, Unavailable
+from auth_server.errors import KeyringRefused, LogRolledBack, StoreError, Unavailable
 from auth_server.incidents import report_incident
 from auth_server.metrics import INCIDENTS
 from auth_server.row_budget import RowBudget
@@ -48,14 +48,25 @@ class Housekeeping:
         return self._faults.get("audit")
 
     @property
+    def keys_fault(self) -> str | None:
+        """Why this server's keys are known not to be those of the others, as of the last round; else None."""
+        return self._faults.get("keys")
+
+    @property
     def faults(self) -> Mapping[str, str]:
-        """What the last round found wrong, by part: `audit` closes the doors, `checkpoints` does not."""
+        """What the last round found wrong, by part: `audit` and `keys` close the doors, `checkpoints` does not."""
         return dict(self._faults)
 
     def require_signed_log(self) -> None:
-        """Raise Unavailable while the log has a fault: codes are unused and accounts enabled in it that must not be."""
+        """Raise Unavailable while the log has a fault: codes are unused and accounts enabled in it that must not be.
+
+        So it does while the keys have one: nobody else would open what is sealed by them.
+        """
+        later_s = max(1, int(self.every_s))
         if self.log_fault is not None:
-            raise Unavailable("the audit log is not the one that was signed", retry_after_s=max(1, int(self.every_s)))
+            raise Unavailable("the audit log is not the one that was signed", retry_after_s=later_s)
+        if self.keys_fault is not None:
+            raise Unavailable("the keys are not those of the other servers", retry_after_s=later_s)
 
     def start(self) -> None:
         """Look at the log once, then begin the rounds in the background."""
@@ -86,7 +97,9 @@ class Housekeeping:
             chore(now)
         except Exception as error:  # whatever it was, the other chores are done
             INCIDENTS.inc()
-            why = {"why": str(error)} if isinstance(error, LogRolledBack) else {}
+            if isinstance(error, KeyringRefused):
+                self._faults["keys"] = str(error)  # until the next start, which reads the files again
+            why = {"why": str(error)} if isinstance(error, LogRolledBack | KeyringRefused) else {}
             report_incident(log, error, chore=name, **why)
 
     def _checkpoint(self, now: datetime) -> None:
@@ -99,7 +112,8 @@ class Housekeeping:
         except StoreError as error:
             self._faults["checkpoints"] = str(error)
             raise
-        self._faults.clear()
+        for part in ("audit", "checkpoints"):
+            self._faults.pop(part, None)
 
     def _write_unwritten(self, now: datetime) -> None:
         """A row for each source whose refusals went beyond its budget, with their number."""

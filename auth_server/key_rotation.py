@@ -18,7 +18,10 @@ from auth_server.key_files import replace_key_file
 from auth_server.key_forms import FORMS, RETIRED_AUDIT, Key, Keys, Kind, State, key_id, old, taken, unused, waiting
 from auth_server.keyring import Keyring, read_keys
 from auth_server.resealing import SealedValues
-from auth_server.store.database import Database, read_canary, renew_canary
+from auth_server.servers import SHARED_KINDS, Server
+from auth_server.shared_keys import note_assertion_key
+from auth_server.store.canary import read_canary, renew_canary
+from auth_server.store.database import Database
 from auth_server.store.rekey import effort, fold, opens_now, pages_of_another_key, rekey
 
 VERIFIER_CACHE_S: Final = 60
@@ -37,7 +40,10 @@ _TOLD_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """Changes the keys of an opened site. `pause` waits some seconds; `step` is told what is on the disk."""
+    """Changes the keys of an opened site. `pause` waits some seconds; `step` is told what is on the disk.
+
+    `others` are the living servers of the same database that have key files of their own.
+    """
 
     keyring: Keyring
     database: Database
@@ -45,6 +51,7 @@ class Rotation:
     now: Callable[[], datetime]
     pause: Callable[[float], None]
     step: Callable[[str], None] = lambda _: None
+    others: Callable[[datetime], Sequence[Server]] = lambda _: ()
     on_done: Callable[[int], None] = lambda _: None
     after_batch: Callable[[], None] = lambda: None
 
@@ -54,8 +61,18 @@ class Rotation:
         return read_keys(self.keyring.folder / form.file, form)
 
     def is_unfinished(self, kind: Kind) -> bool:
-        """Whether a rotation was begun and not ended."""
-        return any(key.unused_since is None for key in old(self.keys(kind)))
+        """Whether a rotation was begun and not ended, here or, of what other servers seal, there."""
+        keys = self.keys(kind)
+        if any(key.unused_since is None for key in old(keys)):
+            return True
+        return kind is Kind.FIELD and waiting(keys) is None and bool(self._others(kind)) and self._needs(old(keys))
+
+    def _needs(self, keys: Sequence[Key[Any]]) -> bool:
+        """Whether a value is sealed by one of these, as by a server that learnt of their successor later."""
+        if not keys:
+            return False
+        counts = SealedValues(self.database, self.keyring).by_key()
+        return any(counts[key.id] for key in keys)
 
     def add(self, kind: Kind) -> Key[Any]:
         """Make a key and put it into its file, not yet in use. Raises RotationRefused when one is waiting already."""
@@ -73,6 +90,7 @@ class Rotation:
         Goes on where a rotation that was killed stood. Raises RotationRefused, StoreError or KeyringRefused.
         """
         if not self.is_unfinished(kind):
+            self._refuse_unknown(kind)
             if waiting(self.keys(kind)) is None:
                 self.add(kind)
             self._take(kind)
@@ -105,6 +123,7 @@ class Rotation:
 
     def retire(self, kind: Kind, going: Sequence[Key[Any]]) -> None:
         """Remove old keys from their file once nothing provably needs them. Raises RotationRefused or StoreError."""
+        self._refuse_used(kind, going)
         proofs = {Kind.DATABASE: self._prove_database, Kind.AUDIT: self._prove_audit}
         leaving = {key.id for key in going}
         kept = tuple(key for key in self.keys(kind) if key.id not in leaving)
@@ -121,6 +140,31 @@ class Rotation:
             proofs.get(kind, lambda _: None)(going)
             self._put(kind, kept)
         self.step("retired")
+
+    def _refuse_unknown(self, kind: Kind) -> None:
+        """Raise RotationRefused while another server would not open or prove what the waiting key seals or signs."""
+        others, following = self._others(kind), waiting(self.keys(kind))
+        if others and following is None:
+            raise RotationRefused(
+                f"{_named(others)} use this database too, and must know a key before it is used: `keys add {kind}`, "
+                "copy the key files there, then this again"
+            )
+        if following is not None and (strangers := [s for s in others if not s.knows(kind, following.id)]):
+            raise RotationRefused(
+                f"{kind} key {following.id} is not known at {_named(strangers)}: copy the key files there, restart the "
+                "server where it has copies of them, and try again in a minute"
+            )
+
+    def _refuse_used(self, kind: Kind, going: Sequence[Key[Any]]) -> None:
+        leaving = {key.id for key in going}
+        if users := [server for server in self._others(kind) if server.uses(kind) in leaving]:
+            raise RotationRefused(
+                f"{_named(users)} still use {kind} key {', '.join(sorted(leaving))}: copy the key files there, restart "
+                "the server where it has copies of them, and try again in a minute"
+            )
+
+    def _others(self, kind: Kind) -> Sequence[Server]:
+        return self.others(self.now()) if kind in SHARED_KINDS else ()
 
     def _take(self, kind: Kind) -> None:
         keys = self.keys(kind)
@@ -142,16 +186,21 @@ class Rotation:
     def _finish(self, kind: Kind) -> None:
         match kind:
             case Kind.DATABASE:
-                fold(self.database.path, self._opening_key().material)
+                if self.database.is_file:
+                    fold(self.database.path, self._opening_key().material)
             case Kind.FIELD:
                 self._reseal()
             case Kind.AUDIT:
                 with self.database.transaction() as session:
                     renew_canary(session, self.keyring)
             case Kind.ASSERTION:
-                pass  # what the old key signed has ended by itself before it is retired
+                # What the old key signed has ended by itself before it is retired.
+                with self.database.transaction() as session:
+                    note_assertion_key(session, self.keyring)
 
     def _rekey(self, keys: Keys[Any], following: Key[Any]) -> None:
+        if not self.database.is_file:
+            return  # it encrypts backups alone
         present = self._opening_key()
         if present.id == following.id:
             return  # a killed rotation came so far
@@ -189,6 +238,8 @@ class Rotation:
             )
 
     def _prove_database(self, going: Sequence[Key[Any]]) -> None:
+        if not self.database.is_file:
+            return
         present = self._opening_key()
         if present.id in {key.id for key in going}:
             raise RotationRefused(
@@ -218,3 +269,7 @@ class Rotation:
     def _put(self, kind: Kind, keys: Sequence[Key[Any]]) -> None:
         form = FORMS[kind]
         replace_key_file(self.keyring.folder / form.file, form.spelt(keys))
+
+
+def _named(servers: Sequence[Server]) -> str:
+    return ", ".join(f"{server.host} ({server.folder})" for server in servers)

@@ -17,6 +17,17 @@ CLOCK_OFFSET = Gauge(
     "fourauth_clock_offset_seconds", "Offset found by the last cross-check", multiprocess_mode="mostrecent"
 )
 UNWRITTEN_ROWS = Counter("fourauth_unwritten_rows", "Refusals of strangers that were counted instead of written")
+FACE_CHECKS = Gauge("fourauth_face_checks", "Face checks under way", multiprocess_mode="livesum")
+FACE_REFUSALS = Counter("fourauth_face_refusals", "Submissions told to come back since all places for faces were taken")
+STORE_SECONDS = Histogram(
+    "fourauth_store_seconds",
+    "Time in one transaction, the wait for a turn included",
+    ["kind"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
+)
+STORE_FAULTS = Counter("fourauth_store_faults", "Transactions that the store did not do")
+KIOSKS = Gauge("fourauth_kiosks", "Registered kiosks by state", ["state"], multiprocess_mode="mostrecent")
+READY = Gauge("fourauth_ready", "Whether this server can serve", multiprocess_mode="mostrecent")
 NOTIFICATIONS_SENT = Counter("fourauth_notifications", "Deliveries of notifications by what came of them", ["outcome"])
 NOTIFICATIONS_WAITING = Gauge(
     "fourauth_notifications_waiting", "Notifications that wait to be delivered", multiprocess_mode="mostrecent"

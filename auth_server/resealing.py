@@ -29,7 +29,8 @@ from auth_server.errors import StoreError
 from auth_server.key_forms import State
 from auth_server.keyring import FieldCipher, Keyring
 from auth_server.sealed_faces import SNAPSHOT_PLACE
-from auth_server.store.database import CANARY_PLACE, Database, renew_canary
+from auth_server.store.canary import CANARY_PLACE, renew_canary
+from auth_server.store.database import Database
 from auth_server.store.models import CHANGES, FACE_TEMPLATES, SITE, SNAPSHOTS, USER_KEYS, USERS
 
 BATCH: Final = 100

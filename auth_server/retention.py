@@ -67,7 +67,7 @@ class Eraser:
         """
         found = _of(before, username) if since is None else [*_of(before, username), _ROW.ts_utc >= since]
         wanted = select(_ROW.id).where(*found, _HAS_DETAIL).order_by(_ROW.id).limit(at_most).subquery()
-        with self._database.read() as session:
+        with self._database.long_read() as session:
             statement = select(func.min(wanted.c.id), func.max(wanted.c.id), func.count())
             first, last, count = session.execute(statement).one()
         return None if first is None else Target(first, last, count, before, username)
@@ -92,8 +92,6 @@ class Eraser:
 
 def _erase_batch(session: Session, target: Target, after: int) -> tuple[int, int]:
     connection = session.connection()
-    # What was freed is overwritten, or the text would stand in the file until something else needs its place.
-    connection.exec_driver_sql("PRAGMA secure_delete = ON")
     wanted = select(_ROW.id).where(
         _ROW.id > after, _ROW.id <= target.last, *_of(target.before, target.username), _HAS_DETAIL
     )

@@ -1,6 +1,7 @@
 """gunicorn, set up for this server: its master, and the services in each worker."""
 
 import gc
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ from gunicorn.errors import AppImportError
 
 from auth_server import bootstrap, tls
 from auth_server.app import create_app
-from auth_server.errors import StartRefused, StoreError
+from auth_server.errors import StartRefused, StoreAway, StoreError
 from auth_server.health import open_port
 from auth_server.proxy import BehindProxy
 from auth_server.services import Services
@@ -91,6 +92,10 @@ class Application(BaseApplication):
         try:
             services = bootstrap.build(self._settings)
             open_port(self._settings.health, services, self._warnings).start()
+        except StoreAway as error:
+            # The master ends too, and is started anew: it waits for nobody who could mend it here.
+            print(f"4auth-server: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
         except (StartRefused, StoreError) as error:
             # gunicorn prints this one without a traceback, and its master ends instead of trying again.
             raise AppImportError(f"4auth-server: {error}") from error

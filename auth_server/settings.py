@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress
 
 from auth_contract.limits import CLOCK_SKEW_MAX_S, MOVEMENTS_MAX
 from auth_server.action_settings import ActionsSettings
+from auth_server.store.location import Location
 
 
 class _Section(BaseModel):
@@ -42,12 +43,20 @@ class HealthSettings(_Section):
 
 
 class StoreSettings(_Section):
-    """The encrypted store and the keys that open it; keep the two on different media in backups."""
+    """The store and the keys that open it; keep the two on different media in backups."""
 
-    database: Path = Field(description="SQLCipher file")
+    database: Location = Field(
+        description='SQLCipher file, by its path or as `{kind = "sqlcipher", path = ...}`; or a database of a '
+        'PostgreSQL server, as `{kind = "postgresql", hosts = [...], ...}`'
+    )
     keys: Path = Field(description="Folder of key files, mode 0700, or a systemd credentials folder")
     checkpoints: Path = Field(description="Signed audit checkpoints, one JSON line each, apart from the database")
     checkpoint_every_s: float = Field(default=60.0, ge=1, le=3600)
+
+    @property
+    def folder(self) -> Path:
+        """Where on this machine there is room for what is made of the store: beside its file, or its checkpoints."""
+        return (self.database if isinstance(self.database, Path) else self.checkpoints).parent
 
 
 class FaceSettings(_Section):

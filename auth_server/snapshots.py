@@ -39,9 +39,7 @@ _COLUMNS = (_ROW.id, _ROW.username, _ROW.kiosk_id, _ROW.action, _ROW.attempt_id,
 _ADD = insert(SNAPSHOTS)
 _LIST = select(*_COLUMNS).order_by(_ROW.id.desc())
 _ONE = select(*_COLUMNS, _ROW.picture_enc).where(_ROW.id == bindparam("number"))
-_TOO_MANY = (
-    select(_ROW.id).where(_ROW.kiosk_id == bindparam("at_kiosk")).order_by(_ROW.id.desc()).limit(-1).offset(KIOSK_MAX)
-)
+_TOO_MANY = select(_ROW.id).where(_ROW.kiosk_id == bindparam("at_kiosk")).order_by(_ROW.id.desc()).offset(KIOSK_MAX)
 _DROP_OLDEST = delete(SNAPSHOTS).where(_ROW.id.in_(_TOO_MANY))
 _DROP = delete(SNAPSHOTS).where(_ROW.id == bindparam("number"))
 

@@ -2,6 +2,8 @@
 
 chrony keeps the clock. In the background several NTP sources are asked whether it is right, and
 only what a majority of two or more agrees on is believed. No login waits for the network.
+Servers that share a store share its clock too: one that differs from it lets nobody in, or a code would be good at
+one of them and too old at another.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from typing import Final, Literal
 
 import structlog
 
-from auth_server.errors import Unavailable
+from auth_server.errors import AuthServerError, Unavailable
 from auth_server.ntp import NtpRefused, Sample, query
 from auth_server.settings import TimeSettings
 
@@ -64,8 +66,11 @@ class TimeSource:
         ask: Callable[[str], Sample] = query,
         clock: Callable[[], datetime] = _os_clock,
         stop: Event | None = None,
+        shared: Callable[[], Sample] | None = None,
     ) -> None:
         self._settings = settings
+        self._shared = shared
+        self._skew: TimeStatus | None = None
         self._ask = ask
         self._clock = clock
         self._stop = stop or Event()
@@ -87,7 +92,7 @@ class TimeSource:
     def status(self) -> TimeStatus:
         """The last round's finding; a `verified` one that is too old counts as `unverified`."""
         with self._lock:
-            status = self._status
+            status = self._skew or self._status
         age = timedelta(0) if status.checked_at is None else abs(self._clock() - status.checked_at)
         if status.state == "verified" and age > timedelta(seconds=_STALE_AFTER_POLLS * self._settings.poll_s + 30):
             why = f"the last check was {age.total_seconds():.0f} s ago"
@@ -95,8 +100,8 @@ class TimeSource:
         return status
 
     def start(self) -> None:
-        """Check now and then every `poll_s` seconds, in the background; without sources, never."""
-        if self._settings.sources and self._thread is None:
+        """Check now and then every `poll_s` seconds, in the background; with nobody to ask, never."""
+        if (self._settings.sources or self._shared) and self._thread is None:
             self._thread = Thread(target=self._rounds, name="timesource", daemon=True)
             self._thread.start()
 
@@ -114,7 +119,26 @@ class TimeSource:
                 reports.append(SourceReport(source, fault=str(error)))
             except Exception as error:  # whatever it was, the other sources are still asked
                 reports.append(SourceReport(source, fault=f"unforeseen {type(error).__name__}"))
-        return self._keep(judge(samples, reports, self._settings.max_offset_s, self._clock()))
+        self._keep(judge(samples, reports, self._settings.max_offset_s, self._clock()))
+        self._compare()
+        return self.status()
+
+    def _compare(self) -> None:
+        """Ask the clock that all servers share; while it does not answer, what was found last stands."""
+        if self._shared is None:
+            return
+        try:
+            sample = self._shared()
+        except AuthServerError:
+            return
+        is_far = abs(sample.offset_s) - sample.error_s > self._settings.max_offset_s
+        why = f"the store's clock, which all servers share, differs by {sample.offset_s:+.3f} s"
+        found = TimeStatus("wrong", why, sample.offset_s, self._clock()) if is_far else None
+        with self._lock:
+            has_changed = (found is None) != (self._skew is None)
+            self._skew = found
+        if has_changed:
+            log.warning("clock_skew", is_far=is_far, offset_s=sample.offset_s)
 
     def _keep(self, found: TimeStatus) -> TimeStatus:
         with self._lock:

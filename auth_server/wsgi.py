@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auth_server.errors import AuthServerError, StartRefused, StoreError
+from auth_server.errors import AuthServerError, StartRefused, StoreAway, StoreError
 
 if TYPE_CHECKING:
     from auth_server.serving import Application
@@ -25,7 +25,7 @@ EX_CONFIG = 78
 _EPILOG = """\
 exit codes:
   0   stopped as asked, or the check or the trial passed
-  1   another failure, such as listen.port in use, or a trial in which it did not serve
+  1   another failure, such as listen.port in use, a database that does not answer, or a trial in which it did not serve
   78  settings, keys, models, store or health.port: mend what is named, then start again
 
 example: 4auth-server --settings /etc/4auth/server.toml --check-config
@@ -41,12 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
         try:
             return _run(arguments)
-        except (StartRefused, StoreError) as error:
-            print(f"4auth-server: {error}", file=sys.stderr)
-            return EX_CONFIG
         except AuthServerError as error:
             print(f"4auth-server: {error}", file=sys.stderr)
-            return 1
+            must_be_mended = isinstance(error, StartRefused | StoreError) and not isinstance(error, StoreAway)
+            return EX_CONFIG if must_be_mended else 1
 
 
 @contextmanager
@@ -165,7 +163,7 @@ def _check_start(settings: "ServerSettings") -> None:
     bootstrap.refuse_loose_threshold(settings)
     keyring = Keyring.load(settings.store.keys)
     with closing(open_database(settings.store.database, keyring)) as database:
-        check_log(AuditLog(database), Checkpoints(settings.store.checkpoints, keyring.audit))
+        check_log(AuditLog(database), Checkpoints.of(settings.store, keyring.audit))
     with refused_at_start():
         models.check(settings.face.models)
     engine.check(settings.face)

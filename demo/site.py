@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def toml(members: Mapping[str, Any], within: str = "") -> str:
 
 @dataclass
 class Site:
-    """One site in `folder`, with models from `models`. `workers` are server processes."""
+    """One site in `folder`, with models from `models`; its store a file, or the database at `postgresql`."""
 
     folder: Path
     models: Path
@@ -55,6 +56,7 @@ class Site:
     gateway_port: int = field(default_factory=free_port)
     gateway_health_port: int = field(default_factory=free_port)
     pin: str = ""
+    postgresql: str = ""
     server: subprocess.Popen[bytes] | None = None
     gateway: subprocess.Popen[bytes] | None = None
 
@@ -83,13 +85,20 @@ class Site:
         """All that the server wrote."""
         return self.folder / "server.log"
 
+    @property
+    def url(self) -> str:
+        """Where its server answers kiosks."""
+        return f"https://127.0.0.1:{self.port}"
+
     def init(self) -> None:
         """Make the site: keys, certificate, database, settings."""
+        store = ("--postgresql", self.postgresql) if self.postgresql else ()
         made = self.provision(
             *("site", "init", "--folder", str(self.folder / "site"), "--name", self.name),
             *("--host", "127.0.0.1", "--port", str(self.port), "--health-port", str(self.health_port)),
             *("--gateway-port", str(self.gateway_port), "--gateway-health-port", str(self.gateway_health_port)),
             *("--models", str(self.models), "--environment", "development", "--presence", self.presence),
+            *store,
         )
         self.pin = made["pin"]
 
@@ -132,6 +141,16 @@ class Site:
     def is_ready(self) -> bool:
         """Whether the server says of itself that it can serve."""
         return _is_ready(self.health_port)
+
+    def sibling(self, folder: Path) -> "Site":
+        """Another server of the same site, with ports and checkpoints of its own; for a store that they can share."""
+        shutil.copytree(self.folder / "site", folder / "site")
+        other = replace(self, folder=folder, port=free_port(), health_port=free_port(), server=None, gateway=None)
+        text = other.settings.read_text().replace(str(self.folder), str(folder))
+        for was, becomes in ((self.port, other.port), (self.health_port, other.health_port)):
+            text = text.replace(f"port = {was}\n", f"port = {becomes}\n")
+        other.settings.write_text(text)
+        return other
 
     def let_gateway_in(self, *, users: str = "all", passive_alone: bool = True) -> None:
         """Register the site's gateway and let it in, before the server is started."""
@@ -182,7 +201,7 @@ class Site:
         """Write the settings file of a kiosk on this machine; `changes` replace or add members."""
         folder = self.folder / kiosk_id
         folder.mkdir(exist_ok=True)
-        server = {"url": f"https://127.0.0.1:{self.port}", "pins": [self.pin]}
+        server = {"url": self.url, "pins": [self.pin]}
         members = {
             "kiosk_id": kiosk_id,
             "site": self.name,

@@ -1,10 +1,13 @@
 """What every test may rely on: where models and pictures lie, and a quiet onnxruntime."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests import postgres
 
 # Before anything imports onnxruntime, which would write a device id to the disk.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -40,3 +43,12 @@ def test_data() -> Path:
     if not (folder / "lfw" / "pairs.txt").is_file():
         pytest.skip(f"no test pictures in {folder}: set FOURAUTH_TEST_DATA to the folder that holds lfw/ and liveness/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server of the tests' own, or a skip that says why there is none."""
+    if (why := postgres.lacking()) is not None:
+        pytest.skip(why)
+    with postgres.running() as server:
+        yield server

@@ -27,6 +27,7 @@ from auth_server.face.observation import EnrolledFace, Observation
 from auth_server.face.pipeline import Pipeline, check_names
 from auth_server.face.recording import Recording, check_form, recording_of
 from auth_server.face.thresholds import thresholds_of
+from auth_server.metrics import FACE_CHECKS, FACE_REFUSALS
 from auth_server.settings import FaceSettings
 from auth_vision.geometry import CHIP_SIZE, FACE_SIZE, Picture, with_rim
 
@@ -180,9 +181,11 @@ class FaceEngine:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
+            FACE_REFUSALS.inc()
             raise Unavailable("the face queue is full", retry_after_s=RETRY_AFTER_S)
         try:
-            yield
+            with FACE_CHECKS.track_inprogress():
+                yield
         finally:
             self._places.release()
 

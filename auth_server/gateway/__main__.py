@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -15,6 +15,7 @@ from threading import Event, Thread
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import REGISTRY, generate_latest
 
+from auth_client.addresses import Addresses
 from auth_client.client import AuthClient, Surroundings, real_surroundings
 from auth_client.device_key import check_key, load_or_make_key, public_text
 from auth_client.errors import DeviceKeyRefused
@@ -128,10 +129,11 @@ def _serve(settings: GatewaySettings) -> int:
 
     configure_logging(settings.log_level)
     refuse_taken_port(settings.health)
-    key, around = load_or_make_key(settings.key_file), real_surroundings()
+    around = real_surroundings()
+    new_client = _clients(settings, load_or_make_key(settings.key_file), around)
     with closing(open_socket(settings.listen)) as listener:
         heartbeat = Heartbeat(
-            _client(settings, key, around),
+            new_client(),
             around,
             version=program_version(),
             interval_s=settings.server.heartbeat_s,
@@ -139,7 +141,7 @@ def _serve(settings: GatewaySettings) -> int:
         stopped = Event()
         Thread(target=heartbeat.run, args=(stopped,), name="heartbeat", daemon=True).start()
         LocalPort(settings.health, lambda: _faults(heartbeat), dict, lambda: generate_latest(REGISTRY)).start()
-        forwarder = Forwarder(lambda: _client(settings, key, around), around)
+        forwarder = Forwarder(new_client, around)
         gateway = Gateway(settings, listener, forwarder)
         asyncio.run(_run(gateway, Watchdog(settings.listen, Notifier.taken(), lambda: gateway.is_full)))
         stopped.set()
@@ -162,8 +164,10 @@ def _faults(heartbeat: Heartbeat) -> dict[str, str]:
     return {} if heartbeat.fault is None else {"server": heartbeat.fault}
 
 
-def _client(settings: GatewaySettings, key: Ed25519PrivateKey, around: Surroundings) -> AuthClient:
-    return AuthClient(settings.server, settings.gateway_id, key, around)
+def _clients(settings: GatewaySettings, key: Ed25519PrivateKey, around: Surroundings) -> Callable[[], AuthClient]:
+    """What makes clients, one for each thread, which tell each other how the servers do."""
+    addresses = Addresses(settings.server, around.monotonic)
+    return lambda: AuthClient(settings.server, settings.gateway_id, key, around, addresses)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from auth_server.gateway.metrics import SERVER_UP
 log = structlog.get_logger(__name__)
 
 _DOWN_INTERVAL_S = 3.0
+_FAULT_MAX = 120
 _ERROR_MAX = 200
 
 
@@ -38,7 +39,9 @@ class Heartbeat:
     def beat(self) -> None:
         """Send one sign of life and note what came of it, never raising."""
         try:
-            reply = self._client.heartbeat(HeartbeatRequest(agent_version=self._version, state=self._state()))
+            faults = tuple(neutral(fault)[:_FAULT_MAX] for fault in self._client.faults)
+            beat = HeartbeatRequest(agent_version=self._version, faults=faults, state=self._state())
+            reply = self._client.heartbeat(beat)
             skew_s = (self._around.now() - reply.server_ts_utc).total_seconds()
             self.fault, self._last_error = None, None
             log.debug("heartbeat", skew_s=round(skew_s, 3))

@@ -17,7 +17,7 @@ from auth_server.errors import StoreError
 class OpenElsewhere(StoreError):
     """A database that must be nobody else's for a moment is open in another process."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: object) -> None:
         super().__init__(
             f"{database} is open in another process, the server or another command: stop it, then try again"
         )

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from auth_contract.limits import USERNAME_MAX_CHARS
-from auth_server.store.types import EvidenceDateTime, UtcDateTime
+from auth_server.store.types import EvidenceDateTime, EvidenceFlag, UtcDateTime
 
 OVER_ALL = "*"
 """Stands for all of a person's own kiosks in `lockouts`; no kiosk id can be spelt so."""
@@ -261,7 +261,7 @@ class AccessLog(Base):
     kiosk_id: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
     source_address: Mapped[str | None] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
     action: Mapped[str] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
-    success: Mapped[bool]
+    success: Mapped[bool] = mapped_column(EvidenceFlag)
     reason: Mapped[str] = mapped_column(String(AUDIT_NAME_MAX_CHARS))
     detail: Mapped[str | None] = mapped_column(Text)
     detail_salt: Mapped[bytes | None] = mapped_column(LargeBinary(16))

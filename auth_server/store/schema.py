@@ -6,42 +6,41 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from auth_server.errors import StoreError
 from auth_server.keyring import FieldCipher
+from auth_server.store.location import Location
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(engine: Engine, cipher: FieldCipher) -> None:
-    """Run every migration that is missing, in one transaction; `cipher` opens what one has to seal anew."""
+def upgrade(connection: Connection, cipher: FieldCipher) -> None:
+    """Run every migration that is missing, in the caller's transaction; `cipher` opens what one has to seal anew."""
     config = _config()
-    config.attributes["cipher"] = cipher
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes.update(cipher=cipher, connection=connection)
+    command.upgrade(config, "head")
 
 
-def check_current(connection: Connection, path: Path) -> None:
+def check_current(connection: Connection, location: Location) -> None:
     """Raise StoreError unless the database has exactly this program's schema."""
     found = MigrationContext.configure(connection).get_current_revision()
     wanted = head()
     if found == wanted:
         return
-    refuse_newer(connection, path)
+    refuse_newer(connection, location)
     raise StoreError(
-        f"{path} has schema {found or 'none'}, this program needs {wanted}: back it up, stop the server and run "
+        f"{location} has schema {found or 'none'}, this program needs {wanted}: back it up, stop the server and run "
         "`4auth-provision site upgrade`"
     )
 
 
-def refuse_newer(connection: Connection, path: Path) -> None:
+def refuse_newer(connection: Connection, location: Location) -> None:
     """Raise StoreError for a schema that this program does not know: a later one made it."""
     found = MigrationContext.configure(connection).get_current_revision()
     if found is not None and not is_known(found):
         raise StoreError(
-            f"{path} has schema {found}, which is newer than this program's {head()}: install the newer program"
+            f"{location} has schema {found}, which is newer than this program's {head()}: install the newer program"
         )
 
 

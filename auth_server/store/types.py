@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, String
+from sqlalchemy import Boolean, Dialect, SmallInteger, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from auth_server.canonical import utc_text
@@ -15,35 +15,30 @@ UNREADABLE_TIME = datetime.min.replace(tzinfo=UTC)
 class UtcDateTime(TypeDecorator[datetime]):
     """A point in time, always aware and in UTC.
 
-    SQLite has no such type: it gets ISO 8601 text of one fixed width, which sorts as time does.
+    It is stored as ISO 8601 text of one fixed width, which sorts as time does and which the audit log's hashes cover.
 
     Raises ValueError on a naive value, and on stored text that is no time.
     """
 
-    impl = DateTime
+    impl = String(27)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Text on SQLite, timestamp with time zone elsewhere."""
-        return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Refuse a naive time: nobody can say later which hour it meant."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a stored time carries its offset: pass an aware datetime")
-        return utc_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return utc_text(value)
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         """Return an aware time in UTC."""
         if value is None:
             return None
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        if not isinstance(value, datetime) or value.tzinfo is None:
+        found = datetime.fromisoformat(str(value))
+        if found.tzinfo is None:
             raise ValueError("a stored time is no aware time")
-        return value.astimezone(UTC)
+        return found.astimezone(UTC)
 
 
 class EvidenceDateTime(UtcDateTime):
@@ -57,3 +52,22 @@ class EvidenceDateTime(UtcDateTime):
             return super().process_result_value(value, dialect)
         except ValueError:
             return UNREADABLE_TIME
+
+
+class EvidenceFlag(TypeDecorator[bool]):
+    """Yes or no in an audit row, stored as 1 or 0, which its hash covers."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """A number, which SQLite's own type for this is too."""
+        return dialect.type_descriptor(Boolean() if dialect.name == "sqlite" else SmallInteger())
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
+        """Return 1 or 0."""
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> bool | None:
+        """Return whether it is anything but 0."""
+        return None if value is None else bool(value)

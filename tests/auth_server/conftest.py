@@ -11,6 +11,12 @@ import pytest
 
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database, create_database, open_database
+from auth_server.store.location import Location, Postgresql
+from tests import postgres
+from tests.postgres import spelt
+
+Copied = Callable[[Location, Path], Location]
+"""Copies a closed store, and says where to."""
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +41,54 @@ def empty_database_file(tmp_path_factory: pytest.TempPathFactory, keyring: Keyri
     return path
 
 
+@pytest.fixture(scope="session")
+def empty_postgresql(postgresql_server: postgres.Server, keyring: Keyring) -> Postgresql:
+    """An empty site's PostgreSQL database, which tests copy."""
+    location = postgresql_server.new()
+    create_database(location, keyring).close()
+    return location
+
+
+@pytest.fixture(scope="session")
+def empty_location(request: pytest.FixtureRequest) -> Location:
+    """Where an empty and closed store of the throw-away site is: a file, or a PostgreSQL database."""
+    wanted = "empty_postgresql" if postgres.IS_WANTED else "empty_database_file"
+    found: Location = request.getfixturevalue(wanted)
+    return found
+
+
+@pytest.fixture(scope="session")
+def copied(request: pytest.FixtureRequest) -> Copied:
+    """Copies a closed store: into `4auth.db` in a folder, or into a database of its own."""
+
+    def copy(of: Location, folder: Path) -> Location:
+        if not isinstance(of, Path):
+            server: postgres.Server = request.getfixturevalue("postgresql_server")
+            return server.new(of)
+        shutil.copy(of, folder / "4auth.db")
+        return folder / "4auth.db"
+
+    return copy
+
+
 @pytest.fixture
-def database(tmp_path: Path, keyring: Keyring, empty_database_file: Path) -> Iterator[Database]:
-    """An empty database of the throw-away site, at `tmp_path / "4auth.db"`."""
-    shutil.copy(empty_database_file, tmp_path / "4auth.db")
-    opened = open_database(tmp_path / "4auth.db", keyring)
+def location(
+    tmp_path: Path, empty_location: Location, copied: Copied, request: pytest.FixtureRequest
+) -> Iterator[Location]:
+    """Where an empty store of the throw-away site is, for one test."""
+    made = copied(empty_location, tmp_path)
+    if isinstance(made, Path):
+        yield made
+        return
+    server: postgres.Server = request.getfixturevalue("postgresql_server")
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def database(location: Location, keyring: Keyring) -> Iterator[Database]:
+    """An empty store of the throw-away site."""
+    opened = open_database(location, keyring)
     yield opened
     opened.close()
 
@@ -57,9 +106,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from auth_server.keyring import Keyring
 from auth_server.store.database import open_database
+from tests.postgres import location_of
 
 keyring = Keyring.load(Path(sys.argv[1]))
-database = open_database(Path(sys.argv[2]), keyring)
+database = open_database(location_of(sys.argv[2]), keyring)
 now = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
 
@@ -84,7 +134,13 @@ def run_in_processes(keys_folder: Path, database: Database) -> Callable[[int, st
     """
 
     def run(count: int, text: str) -> list[str]:
-        command = [sys.executable, "-c", _PREAMBLE + text, str(keys_folder), str(database.path)]
+        command = [
+            sys.executable,
+            "-c",
+            _PREAMBLE + text,
+            str(keys_folder),
+            spelt(database.location),
+        ]
         children = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
         ]

@@ -4,6 +4,7 @@ import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from auth_server.account_faces import FOLLOWED, MIGRATED, Held
 from auth_server.accounts import Accounts, NewAccount
@@ -11,7 +12,7 @@ from auth_server.domain import Template
 from auth_server.errors import StoreError
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database
-from auth_server.store.models import FACE_TEMPLATES
+from auth_server.store.models import FACE_TEMPLATES, USERS
 
 OLD, NEW, OTHER = Template("old", b"\1" * 2048), Template("new", b"\2" * 2048), Template("other", b"\3" * 2048)
 
@@ -129,7 +130,7 @@ class TestMigration:
         for name in ("ann", "bob"):
             new.add(account(name), now)
         with database.transaction() as session:
-            session.connection().exec_driver_sql("UPDATE users SET face_image_enc = x'00' WHERE username = 'bob'")
+            session.execute(update(USERS).where(USERS.c.username == "bob").values(face_image_enc=b"\0"))
         found = new.pictures(["bob", "ann", "nobody"])
         assert [(picture.username, picture.png) for picture in found] == [("ann", b"picture of ann"), ("bob", None)]
         assert found[0].factors_changed_at == now

@@ -17,6 +17,7 @@ from auth_server.audit_processes import judge_in_processes
 from auth_server.checkpoint_line import line_of, parse_line
 from auth_server.checkpoints import Checkpoints, check_log
 from auth_server.errors import LogRolledBack, StoreError
+from auth_server.key_forms import AUDIT, State
 from auth_server.keyring import Keyring, SigningKeys, key_id
 
 HEADS = [Head(0, GENESIS), Head(3, "3" * 64), Head(7, "7" * 64), Head(9, "9" * 64)]
@@ -382,6 +383,57 @@ class TestHandOver:
         signed = checkpoints.signed()
         assert signed.keys.ids == (key_id(self.OLD.public_key()), key_id(self.NEW.public_key()))
         assert [signed.keys.fault(line) for line in checkpoints.read() if isinstance(line, Checkpoint)] == [None] * 5
+
+
+class TestSharedLog:
+    """Another server of the same database handed its file over to a new key; here its key files were copied."""
+
+    OLD, NEW = (Ed25519PrivateKey.from_private_bytes(bytes([n] * 32)) for n in (1, 2))
+
+    def of(self, path: Path, *states: tuple[Ed25519PrivateKey, State], is_log_shared: bool = True) -> Checkpoints:
+        keys = tuple(AUDIT.key(key, state) for key, state in states)
+        return Checkpoints(path, SigningKeys(lambda: keys), is_log_shared=is_log_shared)
+
+    @property
+    def before(self) -> tuple[tuple[Ed25519PrivateKey, State], ...]:
+        return (self.OLD, State.IN_USE), (self.NEW, State.NEXT)
+
+    @property
+    def after(self) -> tuple[tuple[Ed25519PrivateKey, State], ...]:
+        return (self.NEW, State.IN_USE), (self.OLD, State.OLD)
+
+    def test_the_next_signature_is_the_new_keys_after_a_hand_over(self, path: Path, now: datetime):
+        self.of(path, *self.before).write(log_to(*HEADS[:3]), now)
+        copied = self.of(path, *self.after)
+        copied.write(log_to(*HEADS), now)
+        assert [line.hand_over is not None for line in copied.read() if isinstance(line, Checkpoint)] == [False, True]
+        signed = copied.signed()
+        assert signed.keys.newest == self.NEW.public_key()
+        assert [signed.keys.fault(line) for line in copied.read() if isinstance(line, Checkpoint)] == [None] * 2
+        assert not copied.write(log_to(*HEADS), now)
+
+    def test_until_then_what_the_old_key_signed_counts(self, path: Path, now: datetime):
+        self.of(path, *self.before).write(log_to(*HEADS[:3]), now)
+        copied = self.of(path, *self.after)
+        with pytest.raises(LogRolledBack, match="checkpoint of row 7"):
+            check_log(log_to(HEADS[1]), copied)
+        with pytest.raises(LogRolledBack, match="checkpoint of row 7"):
+            copied.write(log_to(HEADS[1]), now)
+        signed = copied.signed()
+        assert [signed.keys.fault(line) for line in copied.read() if isinstance(line, Checkpoint)] == [None]
+
+    def test_the_old_key_signs_nothing_that_is_believed_once_the_new_one_has_signed(self, path: Path, now: datetime):
+        """As a thief would who has it, and cut the hand-over off."""
+        self.of(path, *self.after).write(log_to(*HEADS), now)
+        self.of(path, (self.OLD, State.IN_USE)).write(log_to(*HEADS), now)
+        newest = self.of(path, *self.after).newest()
+        assert newest is not None and newest.key_id == key_id(self.NEW.public_key())
+
+    def test_a_server_that_is_alone_follows_nobody(self, path: Path, now: datetime):
+        """Its own rotation writes the hand-over first; where that is missing, it was cut off."""
+        self.of(path, *self.before).write(log_to(*HEADS[:3]), now)
+        alone = self.of(path, *self.after, is_log_shared=False)
+        assert alone.signed().keys.ids == (key_id(self.NEW.public_key()),)
 
 
 def test_what_strangers_append_hides_no_signed_row(checkpoints: Checkpoints, path: Path, now: datetime):

@@ -16,6 +16,7 @@ from auth_server.duplicates import Duplicates, Found, Match
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database
 from auth_server.store.models import USERS
+from tests.postgres import IN_A_FILE
 
 THRESHOLD = 0.5
 Add = Callable[..., None]
@@ -242,6 +243,7 @@ class TestPolicy:
             assert seen.match.strangers == pytest.approx((rate or 0) * 12)
 
 
+@IN_A_FILE
 def test_what_is_done_under_the_write_lock_is_quick(faces: Duplicates, database: Database, add: Add) -> None:
     """Nobody else can write meanwhile: 2 us of the processor for each account, of which 1,000 are made here."""
     add("bob", at(0.9))

@@ -5,26 +5,30 @@ import json
 import os
 import socket
 from contextlib import closing
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
 from auth_server.audit import AuditLog
 from auth_server.errors import StartRefused
-from auth_server.health import FREE_MIN_BYTES, disk_fault, open_port, readiness
+from auth_server.health import FREE_MIN_BYTES, Prompt, disk_fault, open_port, readiness
+from auth_server.kiosks import Kiosks
 from auth_server.local_port import _Handler, refuse_taken_port
 from auth_server.settings import FaceSettings, HealthSettings
 from auth_server.timesource import TimeStatus
+from tests.postgres import IN_A_FILE
 
 
 @pytest.fixture
-def services(database):
+def services(database, now):
     """What readiness looks at: a real store, and a clock whose status a test sets."""
     status = TimeStatus("unverified", "no sources are set")
     return SimpleNamespace(
         database=database,
         audit=AuditLog(database),
-        time=SimpleNamespace(status=lambda: status),
+        time=SimpleNamespace(status=lambda: status, now=lambda: now),
+        kiosks=Kiosks(database),
         housekeeping=SimpleNamespace(faults={}),
         notifier=SimpleNamespace(warnings={}),
     )
@@ -83,12 +87,14 @@ def test_a_log_that_was_rolled_back_is_a_reason(services):
     assert readiness(services) == {"audit": "row 7 of the audit log is not the one signed"}
 
 
+@IN_A_FILE
 def test_a_store_that_was_removed_is_a_reason_although_it_is_still_open(services, database):
     services.audit.head()
     database.path.unlink()
     assert "gone" in readiness(services)["store"]
 
 
+@IN_A_FILE
 def test_a_store_that_fails_is_a_reason(services, database):
     database.close()
     database.path.write_bytes(b"no database any more" * 500)
@@ -112,6 +118,7 @@ def test_a_disk_to_which_nothing_can_be_written_is_a_reason(free, flags, fault, 
     assert told is None if fault is None else f"{tmp_path} {fault}" in told
 
 
+@IN_A_FILE
 def test_a_full_disk_is_told_beside_what_else_is_wrong(services, monkeypatch):
     full = SimpleNamespace(f_flag=0, f_bavail=0, f_frsize=4096)
     monkeypatch.setattr("auth_server.health.disk_fault", lambda folder: disk_fault(folder, lambda _: full))
@@ -213,3 +220,29 @@ def test_a_free_port_is_free_after_it_was_tried(services):
     refuse_taken_port(settings)
     with open_port(settings, services):
         refuse_taken_port(settings)
+
+
+class TestAStoreThatHangs:
+    @pytest.fixture
+    def hangs(self):
+        """Asks that answer once `set` is called; `count` says how often it was asked."""
+        answered, asked = Event(), []
+
+        def ask():
+            asked.append(1)
+            answered.wait(20)
+            return {}
+
+        yield SimpleNamespace(ask=ask, set=answered.set, asked=asked)
+        answered.set()
+
+    def test_it_is_told_as_a_fault_in_time_and_nobody_else_is_sent_after_it(self, hangs):
+        prompt = Prompt(hangs.ask, within_s=0.05)
+        assert [prompt(), prompt()] == [{"store": "no answer for 0.05 s"}] * 2
+        assert len(hangs.asked) == 1
+
+    def test_once_it_answers_again_it_is_asked_again(self, hangs):
+        prompt = Prompt(hangs.ask, within_s=5)
+        hangs.set()
+        assert [prompt(), prompt()] == [{}, {}]
+        assert len(hangs.asked) == 2

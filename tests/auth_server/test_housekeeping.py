@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import delete
 
 from auth_contract.actions import Action
 from auth_server.attempts import Attempts
@@ -16,7 +17,7 @@ from auth_server.audit import AuditLog
 from auth_server.bootstrap import new_token
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
-from auth_server.errors import Unavailable
+from auth_server.errors import KeyringRefused, Unavailable
 from auth_server.housekeeping import Housekeeping
 from auth_server.kiosks import Kiosks
 from auth_server.lockouts import Lockouts
@@ -117,7 +118,7 @@ def test_what_has_expired_is_forgotten(database, housekeeping, now):
 def rolled_back(database, rows):
     """An older copy of the database is put back: what was written after so many rows is gone."""
     with database.transaction() as session:
-        session.connection().exec_driver_sql("DELETE FROM access_logs WHERE id > ?", (rows,))
+        session.execute(delete(ACCESS_LOGS).where(ACCESS_LOGS.c.id > rows))
 
 
 def incidents_counted():
@@ -161,6 +162,18 @@ def test_what_an_older_copy_waits_for_is_not_put_in_force(database, signed, hous
     rolled_back(database, 1)
     housekeeping(whole_log_chores={"due": done.append}).run()
     assert len(done) == 1
+
+
+def test_keys_that_are_not_the_others_any_more_keep_everybody_out_until_the_next_start(housekeeping):
+    def note(now):
+        raise KeyringRefused("auth-2 does not know the field key")
+
+    keeper = housekeeping(attempts=SimpleNamespace(prune=note))
+    keeper.run()
+    keeper.run()
+    assert (keeper.keys_fault, keeper.log_fault) == ("auth-2 does not know the field key", None)
+    with pytest.raises(Unavailable, match="the keys are not those of the other servers"):
+        keeper.require_signed_log()
 
 
 def test_a_log_without_a_fault_keeps_nobody_out(signed):

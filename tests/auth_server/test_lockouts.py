@@ -546,7 +546,7 @@ class _Lockouts(RuleBasedStateMachine):
 
 def test_any_history_is_counted_exactly(database: Database, keyring: Keyring):
     class Machine(_Lockouts):
-        template = open_database(database.path, keyring)
+        template = open_database(database.location, keyring)
 
     try:
         case = Machine.TestCase

@@ -17,6 +17,7 @@ from auth_server.notifications import (
     body_text,
     wait_s,
 )
+from tests.postgres import IN_A_FILE
 
 LEASE_S = 70
 
@@ -152,6 +153,7 @@ class TestDelivered:
         outbox.delivered(outbox.lease(now, LEASE_S))
         assert outbox.list() == []
 
+    @IN_A_FILE
     def test_a_late_word_of_an_older_one_takes_no_newer_one_away(self, add, outbox, now):
         """The database gives numbers again: two workers delivered the first one, and a second took its number."""
         add("ann")

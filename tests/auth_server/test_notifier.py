@@ -25,6 +25,7 @@ from auth_server.notifications import OVERDUE_AFTER_S, Notifications
 from auth_server.notifier import Notifier, Round, backend_of
 from auth_server.settings import CommandNotify, NoNotify, WebhookNotify
 from provisioning.tls import make_identity
+from tests.postgres import spelt
 
 DOCUMENT = b'{"id":"1","message":"hello"}'
 SOON_S = 10
@@ -537,13 +538,14 @@ from auth_server.keyring import Keyring
 from auth_server.notifications import Notifications
 from auth_server.notifier import Notifier
 from auth_server.store.database import open_database
+from tests.postgres import location_of
 
 class Dying:
     timeout_s = 10.0
     def deliver(self, document):
         os.kill(os.getpid(), 9)
 
-database = open_database(Path(sys.argv[2]), Keyring.load(Path(sys.argv[1])))
+database = open_database(location_of(sys.argv[2]), Keyring.load(Path(sys.argv[1])))
 time = SimpleNamespace(now=lambda: datetime(2026, 11, 22, 9, 30, tzinfo=UTC))
 Notifier(notifications=Notifications(database), backend=Dying(), site="lab", time=time).run()
 """
@@ -551,7 +553,7 @@ Notifier(notifications=Notifications(database), backend=Dying(), site="lab", tim
 
 def test_a_worker_killed_during_a_delivery_loses_nothing(keys_folder, database, outbox, notifier, there, add, clock):
     add("ann")
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(keys_folder), str(database.path)], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(keys_folder), spelt(database.location)], check=False)
     assert killed.returncode == -9
     assert notifier.run() is Round.IDLE, "the dead worker's lease has not ended"
     clock.time += timedelta(seconds=Receiver.timeout_s + 60)

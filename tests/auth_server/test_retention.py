@@ -19,6 +19,7 @@ from auth_server.keyring import Keyring
 from auth_server.retention import Eraser, Retention
 from auth_server.settings import AuditSettings
 from auth_server.store.database import Database
+from tests.postgres import IN_A_FILE
 
 SECRET = "a detail that must go"
 
@@ -161,6 +162,7 @@ def plain_pages(path: Path, key: bytes) -> bytes:
     return b"".join(pages)
 
 
+@IN_A_FILE
 def test_what_was_erased_stands_nowhere_in_the_file(
     database: Database, days: AuditLog, keyring: Keyring, now: datetime
 ):
@@ -196,7 +198,7 @@ print(keeper.run(now))
         "UPDATE access_logs SET detail = NULL, detail_salt = NULL, username = 'eve' WHERE id = 7",
         "UPDATE access_logs SET detail = NULL, detail_salt = NULL, success = 1 WHERE id = 7",
         "UPDATE access_logs SET detail = NULL, detail_salt = NULL, detail_hash = '' WHERE id = 7",
-        "UPDATE access_logs SET detail = '{}', detail_salt = x'00' WHERE id = 7",
+        "UPDATE access_logs SET detail = '{}', detail_salt = NULL, detail_hash = 'aa' WHERE id = 7",
     ],
 )
 def test_an_eraser_who_changes_anything_else_is_found(

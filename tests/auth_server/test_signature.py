@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -287,6 +288,10 @@ def test_no_headers_at_all_raise_anything_else(method: str, path: str, lines: li
     refusal(SignedHeaders(method, path, lines))
 
 
+def plain(header: str) -> str:
+    return re.sub(r"(?<==)0+(?=[0-9])", "", header.replace(" ", ""))
+
+
 @given(st.sampled_from(["signature", "signature-input", "content-digest"]), st.data())
 def test_no_edit_of_a_good_header_raises_anything_else(name: str, data: st.DataObject) -> None:
     value = {key.lower(): text for key, text in GOOD.headers}[name]
@@ -299,8 +304,8 @@ def test_no_edit_of_a_good_header_raises_anything_else(name: str, data: st.DataO
     except KioskRefused as refused:
         assert all(len(str(detail)) <= 60 for detail in refused.detail.values())
     else:
-        # Only white space that RFC 9651 takes no notice of may differ.
-        assert edited.replace(" ", "") == value.replace(" ", "") or name == "signature"
+        # Only white space and the zeros before a number, of which RFC 9651 takes no notice, may differ.
+        assert plain(edited) == plain(value) or name == "signature"
         assert signed == CHECK.verify(GOOD, NOW)
 
 

@@ -1,6 +1,7 @@
 """The clock is trusted, doubted or known to be wrong by what two or more sources agree on."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth_server.errors import Unavailable
+from auth_server.errors import StoreError, Unavailable
 from auth_server.ntp import NtpRefused, Sample
 from auth_server.settings import TimeSettings
 from auth_server.timesource import TimeSource, judge
@@ -36,9 +37,9 @@ class Sources:
     def clock(self) -> datetime:
         return self.now
 
-    def time(self, stop: Event | None = None) -> TimeSource:
+    def time(self, stop: Event | None = None, shared: Callable[[], Sample] | None = None) -> TimeSource:
         settings = TimeSettings(sources=tuple(self.says), poll_s=64, max_offset_s=5)
-        return TimeSource(settings, ask=self.ask, clock=self.clock, stop=stop)
+        return TimeSource(settings, ask=self.ask, clock=self.clock, stop=stop, shared=shared)
 
 
 SILENT = NtpRefused("no answer within 2.0 s")
@@ -106,6 +107,36 @@ def test_a_doubted_clock_still_serves_and_a_wrong_one_does_not() -> None:
         time.trusted_now()
     assert caught.value.retry_after_s == 64
     assert time.now() == NOW
+
+
+@pytest.mark.parametrize(
+    ("shared", "is_wrong"),
+    [(Sample(5.5, 0.1), True), (Sample(-5.5, 0.1), True), (Sample(4.9, 0.0), False), (Sample(8.0, 3.5), False)],
+    ids=["behind", "ahead", "near", "far away by a slow line"],
+)
+@pytest.mark.parametrize("says", [{}, {"a": HONEST, "b": HONEST}], ids=["no sources", "sources that agree"])
+def test_a_clock_that_differs_from_the_one_that_all_servers_share_serves_nobody(
+    says: dict[str, Sample | Exception], shared: Sample, is_wrong: bool
+) -> None:
+    time = Sources(**says).time(shared=lambda: shared)
+    assert (time.check().state == "wrong") == is_wrong
+    if is_wrong:
+        assert f"differs by {shared.offset_s:+.3f} s" in time.status().why
+        with pytest.raises(Unavailable):
+            time.trusted_now()
+
+
+def test_it_serves_again_once_the_two_agree_and_not_because_nobody_answers() -> None:
+    answers: list[Sample | StoreError] = [LATE, StoreError("gone"), HONEST, StoreError("gone")]
+
+    def shared() -> Sample:
+        said = answers.pop(0)
+        if isinstance(said, StoreError):
+            raise said
+        return said
+
+    time = Sources().time(shared=shared)
+    assert [time.check().state for _ in range(4)] == ["wrong", "wrong", "unverified", "unverified"]
 
 
 def test_a_wrong_clock_stays_wrong_until_it_is_verified() -> None:

@@ -199,6 +199,17 @@ def test_what_is_missing_or_changed_ends_with_78_and_nothing_is_made_in_its_plac
     assert installed.files() == before
 
 
+@pytest.mark.parametrize("words", [("--check-config",), ()])
+def test_a_database_that_does_not_answer_is_no_reason_not_to_try_again(installed, models_folder, words):
+    """As after a power cut, when this machine is up before the database's."""
+    away = {"kind": "postgresql", "hosts": [f"127.0.0.1:{free_port()}"]}
+    store = {**installed.members["store"], "database": away}
+    done = installed.run(*words, store=store, face={"models": str(models_folder)})
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("4auth-server: the store the database fourauth on 127.0.0.1:")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("environment", "threshold", "code"),
     [("production", 1.99, EX_CONFIG), ("production", 0.5, 0), ("development", 1.99, 0)],

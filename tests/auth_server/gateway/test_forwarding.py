@@ -40,6 +40,7 @@ class Server:
     """The server as a client of the gateway's sees it: it keeps what it was sent and ends as it is told to."""
 
     clock_offset_s = 0.0
+    faults = ("another key than a pinned one is shown at https://" + "a" * 200,)
 
     def __init__(self, *, opening: Exception | None = None, ending: Exception | None = None) -> None:
         self.opening, self.ending = opening, ending
@@ -81,7 +82,7 @@ ENDS: list[tuple[Callable[[], Exception], str]] = [
     (lambda: ReplyLost("gone"), answers.UNKNOWN_END),
     (lambda: ServerUnavailable("the reply with status 200 is no LoginReply"), answers.UNKNOWN_END),
     (lambda: ServerUnreachable("nothing was sent"), answers.UNAVAILABLE),
-    (lambda: ServerNotTrusted("f" * 64, ("0" * 64,)), answers.UNAVAILABLE),
+    (lambda: ServerNotTrusted("f" * 64, ("0" * 64,), "auth.example:8443"), answers.UNAVAILABLE),
     (lambda: Refused(403, ErrorReply(reason=Reason.DENIED, message="That did not work.")), "That did not work."),
 ]
 
@@ -126,4 +127,5 @@ def test_a_heartbeat_that_fails_is_a_fault_and_the_next_one_tells_of_it(error):
     assert heartbeat.fault
     heartbeat.beat()
     assert [beat.state.last_error for beat in server.asked] == [None, heartbeat.fault]
+    assert [beat.faults for beat in server.asked] == [(server.faults[0][:120],)] * 2
     assert server.asked[0].mac is None

@@ -1,7 +1,7 @@
 """Power cuts and bad sectors for tests: a store that fails at a chosen statement or commit.
 
 A cut is made for real: the files are copied as they are at that moment, nothing gets through after it, and
-whoever starts again finds the copy.
+whoever starts again finds the copy. In PostgreSQL what was committed at that moment is what is there.
 """
 
 import shutil
@@ -56,6 +56,8 @@ class Power:
 
     def restore(self) -> None:
         """Put the files that the cut left in the place of the database's; close all its openers before."""
+        if not self._database.is_file:
+            return
         path = self._database.path
         for name in _files(path):
             (path.parent / name).unlink(missing_ok=True)
@@ -80,7 +82,7 @@ class Power:
         if self._left > 0:
             return
         self.has_failed, self.is_cut, self._fault = True, self._fault.is_cut, None
-        if self.is_cut:
+        if self.is_cut and self._database.is_file:
             self._image.mkdir(exist_ok=True)
             for name in _files(self._database.path):
                 if not name.endswith("-shm") and (self._database.path.parent / name).exists():

@@ -43,8 +43,10 @@ from auth_server.policy import RECOVERIES
 from auth_server.secret_codes import code_hash
 from auth_server.services import Services
 from auth_server.store.database import Database, open_database
+from auth_server.store.location import Location
 from auth_server.store.models import ATTEMPTS, LOCKOUTS, TICKETS, Base
 from auth_server.store.types import UtcDateTime
+from tests.auth_server.conftest import Copied
 from tests.auth_server.pipeline.conftest import (
     FakeKiosk,
     ManualTime,
@@ -87,7 +89,7 @@ POLICIES = {
 
 NIGHTLY = hypothesis.settings.get_current_profile_name() == "nightly"
 MODEL_SETTINGS = hypothesis.settings(
-    max_examples=2500 if NIGHTLY else 80,
+    max_examples=2500 if NIGHTLY else 40,
     stateful_step_count=60 if NIGHTLY else 25,
     suppress_health_check=list(HealthCheck),
 )
@@ -114,20 +116,21 @@ def whose(template: bytes) -> str | None:
 class Ground:
     """What every run begins with: a site's files with three kiosks and three people, closed."""
 
-    database: Path
+    database: Location
     keyring: Keyring
     kiosks: Mapping[str, FakeKiosk]
     people: Mapping[str, Person]
     admin_secret: str
+    copied: Copied
 
 
 @pytest.fixture(scope="module")
-def ground(empty_database_file: Path, keyring: Keyring, tmp_path_factory: pytest.TempPathFactory) -> Ground:
+def ground(
+    empty_location: Location, copied: Copied, keyring: Keyring, tmp_path_factory: pytest.TempPathFactory
+) -> Ground:
     folder = tmp_path_factory.mktemp("ground")
-    path = folder / "4auth.db"
-    shutil.copy(empty_database_file, path)
-    time = ManualTime(BEGAN)
-    services = opened(path, keyring, time, {})
+    location, time = copied(empty_location, folder), ManualTime(BEGAN)
+    services = opened(location, folder, keyring, time, {})
     kiosks = {name: FakeKiosk(name, mac, time.now) for name, mac in KIOSKS.items()}
     for fake in kiosks.values():
         services.kiosks.add(fake.kiosk_id, fake.key.public_key().public_bytes_raw(), fake.mac)
@@ -143,7 +146,7 @@ def ground(empty_database_file: Path, keyring: Keyring, tmp_path_factory: pytest
     admins.add("sue", Role.SUPERVISOR, BEGAN)
     admins.add("ada", Role.SUPERVISOR, BEGAN)
     close(services)
-    return Ground(path, keyring, kiosks, people, secret)
+    return Ground(location, keyring, kiosks, people, secret, copied)
 
 
 def new_account(name: str, person: Person) -> NewAccount:
@@ -158,9 +161,9 @@ def new_account(name: str, person: Person) -> NewAccount:
     )
 
 
-def opened(path: Path, keyring: Keyring, time: ManualTime, sections: dict[str, Any]) -> Services:
-    parts: Any = (keyring, open_database(path, keyring), NamedFaces(), time)
-    return wire(settings(path.parent, **sections), Opened(*parts, hash_password=quick_hash))
+def opened(location: Location, folder: Path, keyring: Keyring, time: ManualTime, sections: dict[str, Any]) -> Services:
+    parts: Any = (keyring, open_database(location, keyring), NamedFaces(), time)
+    return wire(settings(folder, **sections), Opened(*parts, hash_password=quick_hash))
 
 
 def close(services: Services) -> None:
@@ -261,8 +264,7 @@ class Model(RuleBasedStateMachine):
             name: FakeKiosk(name, fake.mac, self.time.now, fake.key) for name, fake in self.ground.kiosks.items()
         }
         self.folder.mkdir()
-        self.path = self.folder / "4auth.db"
-        shutil.copy(self.ground.database, self.path)
+        self.location = self.ground.copied(self.ground.database, self.folder)
         self._start()
         self.workers[0].services.housekeeping.run()  # as at the start of a server, so that the log is signed
         if failed is not None:
@@ -278,7 +280,7 @@ class Model(RuleBasedStateMachine):
     def _start(self) -> None:
         sections = sections_of(self.reference.policy)
         for _ in range(2):
-            services = opened(self.path, self.ground.keyring, self.time, sections)
+            services = opened(self.location, self.folder, self.ground.keyring, self.time, sections)
             client = create_app(services).test_client()
             site = Site(services, client, self.time, self.kiosks["k1"], self.kiosks["k2"])
             self.workers.append(Worker(services, site, Power(services.database, self.folder / "image")))

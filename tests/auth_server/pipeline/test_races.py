@@ -105,7 +105,7 @@ def worker(site: Site, keyring: Keyring, sections: dict[str, Any], tmp_path: Pat
     made: list[Services] = []
 
     def make() -> Services:
-        parts: Any = (keyring, open_database(site.services.database.path, keyring), NamedFaces(), site.time)
+        parts: Any = (keyring, open_database(site.services.database.location, keyring), NamedFaces(), site.time)
         made.append(wire(settings(tmp_path, **sections), Opened(*parts, hash_password=quick_hash)))
         return made[-1]
 

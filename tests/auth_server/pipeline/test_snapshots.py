@@ -17,11 +17,12 @@ from auth_contract.actions import Action
 from auth_contract.messages import FrameMark
 from auth_server.keyring import Keyring
 from auth_server.snapshots import KIOSK_MAX, PICTURE_MAX_BYTES, Snapshots, middle_of, small
+from auth_server.store.clearing import clear_out
 from auth_server.store.models import SNAPSHOTS
-from auth_server.store.wal import empty_wal
 from tests.auth_server.pipeline.conftest import picture
 from tests.auth_server.pipeline.test_actions import invite, register
 from tests.auth_server.test_data_keys import decrypted_pages
+from tests.postgres import IN_A_FILE
 
 KEPT: dict[str, Any] = {"face": {"models": "none", "presence": "passive", "keep_refused_days": 7}}
 kept = pytest.mark.parametrize("sections", [KEPT], indirect=True)
@@ -93,6 +94,7 @@ def test_what_cannot_be_kept_changes_nothing_for_the_person(site: Any, fault: st
     assert site.last_row()["reason"] == "denied"
 
 
+@IN_A_FILE
 @kept
 def test_it_is_never_plain_on_the_disk(
     site: Any, keyring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,7 +109,7 @@ def test_it_is_never_plain_on_the_disk(
         snapshots(site).keep(_denied(site, sent), site.time.now())
     assert len(snapshots(site).list()) == 2
     database = site.services.database.path
-    assert empty_wal(site.services.database)  # or nothing would be found in the pages of the file
+    assert clear_out(site.services.database)  # or nothing would be found in the pages of the file
     files = [Path(folder) / name for folder, _, names in os.walk(tmp_path) for name in names]
     assert database in files and not list(scratch.iterdir())
     for found in (*(file.read_bytes() for file in files), decrypted_pages(database, keyring.database_keys[0])):
@@ -146,8 +148,9 @@ def test_a_shorter_time_holds_for_those_that_are_kept_already(site: Any, keyring
 def test_a_kiosk_fills_no_disk(site: Any) -> None:
     site.login(who="eve")
     with site.services.database.transaction() as session:
-        one = session.execute(SNAPSHOTS.select()).mappings().one()
-        copies = [{**one, "id": None, "attempt_id": f"copy-{n}", "picture_enc": b""} for n in range(KIOSK_MAX)]
+        one = dict(session.execute(SNAPSHOTS.select()).mappings().one())
+        del one["id"]
+        copies = [{**one, "attempt_id": f"copy-{n}", "picture_enc": b""} for n in range(KIOSK_MAX)]
         session.execute(SNAPSHOTS.insert(), [*copies, {**copies[0], "attempt_id": "other", "kiosk_id": "kiosk-2"}])
     site.login(who="mallory")
     found = snapshots(site).list()

@@ -15,6 +15,7 @@ from auth_server.errors import StoreError
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database
 from auth_server.store.models import USERS
+from tests.postgres import IN_A_FILE
 
 SECRET = pyotp.random_base32()
 PASSWORD_HASH = b"$2b$12$abcdefghijklmnopqrstuuWq8FvN1ZpXo0HnJ7ZbJm1o0y5mM5b6a"
@@ -43,6 +44,7 @@ def accounts(database: Database, keyring: Keyring, now: datetime) -> Accounts:
     return made
 
 
+@IN_A_FILE
 def test_the_files_hold_nothing_in_plain(accounts: Accounts, database: Database, now: datetime, tmp_path: Path):
     entry = AuditEntry("login", False, "denied", "rosalind", "lobby-east", "192.0.2.77", {"why": "a detail of it"})
     AuditLog(database).record(entry, now)

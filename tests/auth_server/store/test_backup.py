@@ -16,6 +16,9 @@ from auth_server.keyring import Keyring
 from auth_server.store.backup import copy_database, fold_log, opens_with, page_findings, query
 from auth_server.store.database import Database, open_database
 from auth_server.store.in_use import InUse, alone
+from tests.postgres import IN_A_FILE
+
+pytestmark = IN_A_FILE
 
 OTHER_KEY = bytes(range(32))
 COUNT = "SELECT count(*) FROM access_logs"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from auth_server.store.types import EvidenceDateTime, UtcDateTime
+from auth_server.store.types import EvidenceDateTime, EvidenceFlag, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -87,7 +87,7 @@ def upgrade() -> None:
         sa.Column("kiosk_id", sa.String(65)),
         sa.Column("source_address", sa.String(65)),
         sa.Column("action", sa.String(65), nullable=False),
-        sa.Column("success", sa.Boolean, nullable=False),
+        sa.Column("success", EvidenceFlag, nullable=False),
         sa.Column("reason", sa.String(65), nullable=False),
         sa.Column("detail", sa.Text),
         sa.Column("detail_salt", sa.LargeBinary(16)),
