@@ -23,6 +23,7 @@ from provisioning.models import models
 from provisioning.notifications import notifications
 from provisioning.restore import restore
 from provisioning.site import site
+from provisioning.store import store
 from provisioning.user import user
 
 
@@ -76,6 +77,7 @@ for noun in (
     kiosk,
     gateway,
     user,
+    store,
     audit,
     notifications,
     models,

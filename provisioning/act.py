@@ -45,7 +45,7 @@ class SharedTransaction(Database):
     """A database of one running transaction: repositories made on it take part in that one."""
 
     def __init__(self, database: Database, session: Session) -> None:
-        self.path = database.path
+        self.location = database.location
         self.engine = database.engine
         self._session = session
 

@@ -71,7 +71,7 @@ def row_filter(
 
 def checkpoints_of(opened: Site) -> Checkpoints:
     """Return the site's checkpoint file."""
-    return Checkpoints(opened.settings.store.checkpoints, opened.keyring.audit)
+    return Checkpoints.of(opened.settings.store, opened.keyring.audit)
 
 
 def place(row: int, row_hash: str) -> dict[str, object]:

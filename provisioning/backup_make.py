@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +21,13 @@ from auth_server.errors import AuthServerError
 from auth_server.settings import ServerSettings
 from auth_server.store import schema
 from auth_server.store.backup import copy_database, query
+from auth_server.store.copying import copy_to_file
+from auth_server.store.database import open_database
 from provisioning.act import Act, commit, refusals_recorded
 from provisioning.backup_file import CHECKPOINTS, DATABASE, NoRoom, measured, pack
 from provisioning.backup_folder import SUFFIX
 from provisioning.backup_keys import Ring
-from provisioning.backup_manifest import Manifest, sign
+from provisioning.backup_manifest import KeyIds, Manifest, sign
 from provisioning.backup_proof import Proof, prove, unpack
 from provisioning.desk import Site
 from provisioning.errors import Refused
@@ -118,23 +120,17 @@ def _name(packed: Path, target: Path) -> None:
 
 
 def _packed(order: Order, scratch: Path, step: Step) -> Path:
-    source = order.settings.store.database
-    keys = order.ring.opening(source)
-    key = order.ring.database[keys.database]
     copy, checkpoints = scratch / DATABASE, scratch / CHECKPOINTS
     # In this order: a row that was signed when the lines were copied is in the database already.
-    _copy_checkpoints(order.settings.store.checkpoints, checkpoints)
-    os.close(os.open(copy, _NEW, 0o600))
-    bar: Progress[int] = progress(None, "Copying pages")
-    with bar:
-        copy_database(source, key, copy, key, lambda done, _: bar.reach(done))
+    copy_checkpoints(order.settings.store.checkpoints, checkpoints)
+    keys = _copied(order, copy)
     step("copied")
     packed = scratch / "packed"
     parts = {DATABASE: copy, CHECKPOINTS: checkpoints}
     measuring: Progress[int] = progress(sum(part.stat().st_size for part in parts.values()), "Packing")
     with measuring:
         members = {name: measured(part, measuring.advance) for name, part in parts.items()}
-    rows = query(copy, key, HEAD)
+    rows = query(copy, order.ring.database[keys.database], HEAD)
     manifest = Manifest(
         site=order.settings.site,
         made_at=utc_text(order.now),
@@ -153,12 +149,30 @@ def _packed(order: Order, scratch: Path, step: Step) -> Path:
     return packed
 
 
+def _copied(order: Order, copy: Path) -> KeyIds:
+    """Copy one state of the store to a new SQLCipher file, and return the keys that it needs."""
+    source, ring = order.settings.store.database, order.ring
+    if isinstance(source, Path):
+        keys = ring.opening(source)
+        key = ring.database[keys.database]
+        os.close(os.open(copy, _NEW, 0o600))
+        pages: Progress[int] = progress(None, "Copying pages")
+        with pages:
+            copy_database(source, key, copy, key, lambda done, _: pages.reach(done))
+        return keys
+    rows: Progress[int] = progress(None, "Copying rows")
+    with closing(open_database(source, ring.keyring)) as opened, rows:
+        copy_to_file(opened, copy, ring.keyring, rows.advance)
+    return ring.opening(copy)
+
+
 def _proved(ring: Ring, packed: Path, folder: Path) -> Proof:
     folder.mkdir(mode=0o700)
     return prove(unpack(packed, ring, folder), ring, folder)
 
 
-def _copy_checkpoints(source: Path, copy: Path) -> None:
+def copy_checkpoints(source: Path, copy: Path) -> None:
+    """Copy the checkpoint file in whole lines. Raises Refused where there is none."""
     try:
         with source.open("rb") as lines, os.fdopen(os.open(copy, _NEW, 0o600), "wb") as to:
             fcntl.flock(lines, fcntl.LOCK_SH)  # nobody is writing half a line now

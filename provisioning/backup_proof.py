@@ -84,8 +84,7 @@ def prove(manifest: Manifest, ring: Ring, scratch: Path) -> Proof:
             _seal_anew(path, key, ring.keyring.database_key)
         upgrade_database(path, ring.keyring)
         with closing(open_database(path, ring.keyring)) as database:
-            accounts, sealed = _secrets(database, ring.keyring.field)
-            sealed += [fault for fault in faults_of_faces(database, ring.keyring.field) if fault is not None]
+            accounts, sealed = sealed_faults(database, ring.keyring.field)
             chain = _chain(database, manifest, ring, scratch)
     except StoreError as error:
         return Proof(manifest, 0, (str(error),), None)
@@ -119,6 +118,12 @@ def _chain(database: Database, manifest: Manifest, ring: Ring, scratch: Path) ->
     rows = progress(log.chain(), "Verifying the log", total=log.head().sequence)
     checkpoints = Checkpoints(scratch / CHECKPOINTS, ring.keyring.audit)
     return checkpoints.verify(rows, ring.audit[manifest.keys.audit])
+
+
+def sealed_faults(database: Database, site: FieldCipher) -> tuple[int, list[str]]:
+    """Open every secret of a store, and return how many accounts it has and what does not open, as sentences."""
+    accounts, found = _secrets(database, site)
+    return accounts, [*found, *(fault for fault in faults_of_faces(database, site) if fault is not None)]
 
 
 def _secrets(database: Database, site: FieldCipher) -> tuple[int, list[str]]:

@@ -14,7 +14,7 @@ import click
 
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
-from auth_server.errors import StoreError
+from auth_server.errors import StoreAway, StoreError
 from auth_server.keyring import Keyring
 from auth_server.settings import FaceSettings, ServerSettings
 from auth_server.settings_file import load_settings
@@ -49,6 +49,8 @@ def opening() -> Iterator[None]:
     """Raise NotOpened for a store that fails inside: unlike a later failure, it must be mended first."""
     try:
         yield
+    except StoreAway:
+        raise
     except StoreError as error:
         raise NotOpened(str(error)) from error
 
@@ -89,7 +91,7 @@ class Desk:
         settings = self.settings
         keyring = Keyring.load(settings.store.keys)
         with opening():
-            database = open_database(settings.store.database, keyring)
+            database = open_database(settings.store.database, keyring, is_patient=True)
         log = AuditLog(database)
         try:
             head = log.head()
@@ -97,7 +99,7 @@ class Desk:
                 yield Site(settings, keyring, database)
             finally:
                 if log.head() != head:
-                    self._sign(Checkpoints(settings.store.checkpoints, keyring.audit), log)
+                    self._sign(Checkpoints.of(settings.store, keyring.audit), log)
         finally:
             database.close()
 

@@ -32,6 +32,7 @@ host = "127.0.0.1"
 port = {health_port}
 
 [server]
+# Where several servers share a database, a list of their addresses, tried in order.
 url = {url}
 pins = {pins}
 

@@ -46,7 +46,7 @@ def import_original(
     """
     desk: Desk = context.ensure_object(Desk)
     key = OriginalKey.read(key_path)
-    with desk.site() as site, original(path, desk.settings.store.database.parent) as opened:
+    with desk.site() as site, original(path, desk.settings.store.folder) as opened:
         run = Import(
             site=site,
             original=opened,

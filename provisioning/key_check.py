@@ -19,7 +19,7 @@ from auth_server.key_forms import Keys, Kind, State
 from auth_server.keyring import FieldCipher
 from auth_server.kiosks import Kiosks
 from auth_server.sealed_faces import count_faces, faults_of_faces
-from auth_server.store.database import read_canary
+from auth_server.store.canary import read_canary
 from auth_server.store.models import CHANGES, USER_KEYS, USERS
 from auth_server.store.rekey import opens_now
 from provisioning.desk import Site
@@ -80,7 +80,7 @@ def _check_files(site: Site, checked: Checked) -> None:
         checked.counts["keys"] += len(keys)
         if any(key.state is State.OLD and key.unused_since is None for key in keys):
             checked.notes.append(f"the rotation of the {kind} key has not ended: run `keys rotate {kind}` again")
-    if not opens_now(site.settings.store.database, site.keyring.database_key):
+    if site.database.is_file and not opens_now(site.database.path, site.keyring.database_key):
         checked.notes.append("the rotation of the database key has not ended: run `keys rotate database` again")
 
 
@@ -145,7 +145,7 @@ def _check_faces(site: Site, checked: Checked, on_done: Callable[[int], None]) -
 
 
 def _check_checkpoints(site: Site, checked: Checked) -> None:
-    checkpoints = Checkpoints(site.settings.store.checkpoints, site.keyring.audit)
+    checkpoints = Checkpoints.of(site.settings.store, site.keyring.audit)
     known = {*site.keyring.audit.public, *checkpoints.signed().keys.ids}
     strange: Counter[str] = Counter()
     for line in checkpoints.read():

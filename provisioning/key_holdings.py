@@ -11,7 +11,7 @@ from auth_server.key_forms import RETIRED_AUDIT, Key, Kind, State
 from auth_server.key_rotation import REST_S
 from auth_server.keyring import read_keys
 from auth_server.resealing import SealedValues
-from auth_server.store.database import read_canary
+from auth_server.store.canary import read_canary
 from auth_server.store.rekey import opens_now
 from provisioning.desk import Site
 
@@ -39,7 +39,9 @@ def _retired(site: Site) -> Sequence[Key[Any]]:
 
 
 def _database_holds(site: Site, key: Key[bytes]) -> str:
-    return "the database" if opens_now(site.settings.store.database, key.material) else _nothing(key)
+    if not site.database.is_file:
+        return "backups" if key.state is State.IN_USE else _nothing(key)
+    return "the database" if opens_now(site.database.path, key.material) else _nothing(key)
 
 
 def _field_holds(site: Site) -> Callable[[Key[Any]], str]:
@@ -52,7 +54,7 @@ def _nothing(key: Key[Any]) -> str:
 
 
 def _audit_holds(site: Site) -> Callable[[Key[Any]], str]:
-    lines = Checkpoints(site.settings.store.checkpoints, site.keyring.audit).read()
+    lines = Checkpoints.of(site.settings.store, site.keyring.audit).read()
     signed = Counter(line.key_id for line in lines if isinstance(line, Checkpoint))
     with site.database.read() as session:
         canary = read_canary(session, site.keyring)

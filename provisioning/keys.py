@@ -14,6 +14,7 @@ from auth_server.key_files import changing_keys
 from auth_server.key_forms import Key, Kind
 from auth_server.key_rotation import Rotation
 from auth_server.resealing import SealedValues
+from auth_server.servers import Servers
 from auth_server.store.rekey import effort
 from provisioning.desk import Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.errors import EXIT_REFUSED
@@ -175,9 +176,10 @@ def _rotating(desk: Desk) -> Iterator[tuple[Site, Rotation]]:
             Rotation(
                 keyring=opened.keyring,
                 database=opened.database,
-                checkpoints=Checkpoints(opened.settings.store.checkpoints, opened.keyring.audit),
+                checkpoints=Checkpoints.of(opened.settings.store, opened.keyring.audit),
                 now=desk.now,
                 pause=lambda seconds: _wait(desk, seconds),
+                others=Servers(opened.database, opened.keyring).others,
             ),
         )
 
@@ -207,6 +209,8 @@ def _wait(desk: Desk, seconds: float) -> None:
 
 
 def _ask_for_rekey(desk: Desk, opened: Site, is_agreed: bool) -> None:
+    if not opened.database.is_file:
+        return
     wanted = effort(opened.database.path)
     if wanted.seconds > _ASK_ABOVE_S:
         desk.confirm(

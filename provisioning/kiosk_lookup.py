@@ -1,19 +1,12 @@
 """What the commands about kiosks look up, check and show."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from auth_server.domain import Kiosk
 from auth_server.kiosks import Kiosks
 from provisioning.errors import Refused
 from provisioning.params import encode_public_key
-
-SILENT_AFTER: Final = 3
-"""Signs of life that may be missed before a kiosk counts as silent."""
-
-INTERVAL_S: Final = 30.0
-"""Between two of them, where the kiosk did not say; the agent's own default."""
-
 
 NAMES_MAX: Final = 50
 """How many names an audit row lists."""
@@ -72,14 +65,6 @@ def kiosk_document(kiosk: Kiosk) -> dict[str, object]:
         "faults": list(kiosk.faults),
         "state": dict(kiosk.state),
     }
-
-
-def silent_since(kiosk: Kiosk, now: datetime) -> datetime | None:
-    """Return when a kiosk that should be alive was last heard, where three of its signs of life are overdue."""
-    if not kiosk.enabled or kiosk.last_seen_at is None:
-        return None
-    span = timedelta(seconds=SILENT_AFTER * float(kiosk.state.get("interval_s", INTERVAL_S)))
-    return kiosk.last_seen_at if now - kiosk.last_seen_at > span else None
 
 
 def span_words(seconds: float) -> str:

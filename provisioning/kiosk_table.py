@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from auth_server.domain import Kiosk
-from provisioning.kiosk_lookup import silent_since, span_words, when
+from auth_server.signs_of_life import silent_since
+from provisioning.kiosk_lookup import span_words, when
 
 COLUMNS: Final = ("KIOSK", "STANDING", "MAC", "LAST SEEN", "VERSION", "UP", "TEMP", "PARTS", "CLOCK", "REPORTS")
 _NOTHING: Final = "-"

@@ -12,14 +12,16 @@ from auth_server.checkpoints import Checkpoints
 from auth_server.errors import AuthServerError, LogRolledBack
 from auth_server.store import schema
 from auth_server.store.in_use import alone
+from auth_server.store.location import Location, Postgresql
 from provisioning.act import Act, refusals_recorded
-from provisioning.backup_file import DATABASE
+from provisioning.backup_file import CHECKPOINTS, DATABASE
 from provisioning.backup_keys import Ring
 from provisioning.backup_manifest import Manifest
 from provisioning.backup_proof import Proof, prove, unpack
 from provisioning.desk import Desk, pass_desk, shared_options, yes_option
 from provisioning.errors import ProvisioningError, Refused
-from provisioning.restoring import name_aside, put_in_place, record
+from provisioning.restoring import name_aside, put_checkpoints, put_in_place, record
+from provisioning.restoring_postgresql import alone_in, put_into, standing_in
 from provisioning.scratch import scratch_folder
 from provisioning.standing import Loss, loss, standing
 from provisioning.steps import Step, no_step
@@ -62,6 +64,8 @@ class Restoring:
     def _restore(self) -> Restored:
         store, now = self.desk.settings.store, self.desk.now()
         ring, place = Ring.load(store.keys), store.database
+        if not isinstance(place, Path):
+            return self._restore_to(place, ring)
         _make_folder(place.parent)
         with alone(place), scratch_folder(place.parent, "restore") as scratch:
             manifest = unpack(self.path, ring, scratch)
@@ -77,6 +81,32 @@ class Restoring:
             )
             self.step("recorded")
             put_in_place(scratch, place, store.checkpoints, aside, self.step)
+        return Restored(manifest, lost, aside)
+
+    def _restore_to(self, place: Postgresql, ring: Ring) -> Restored:
+        """The same in a PostgreSQL database; what it held is kept as a SQLCipher file beside the checkpoints."""
+        store, now = self.desk.settings.store, self.desk.now()
+        beside = store.folder
+        _make_folder(beside)
+        with scratch_folder(beside, "restore") as scratch:
+            manifest = unpack(self.path, ring, scratch)
+            self.step("unpacked")
+            self._refuse_unproved(prove(manifest, ring, scratch))
+            restored = scratch / DATABASE
+            with standing_in(place, ring) as (database, is_new):
+                old = None if is_new else AuditLog(database)
+                signed = Checkpoints(store.checkpoints, ring.keyring.audit)
+                lost = loss(restored, ring, old, signed)
+                aside = None if old is None else name_aside(beside / DATABASE, now)
+                if aside is not None:
+                    self.agree(_question(place, aside, manifest, lost))
+                with alone_in(database, place) as session:
+                    _refuse_grown(place, lost, loss(restored, ring, old, signed))
+                    record(restored, ring, Act("admin.restore", now, detail=_detail(self.path, manifest, lost, aside)))
+                    self.step("recorded")
+                    put_into(restored, database, session, ring, aside, self.step)
+            self.step("placed")
+            put_checkpoints(scratch / CHECKPOINTS, store.checkpoints)
         return Restored(manifest, lost, aside)
 
     def _refuse_unproved(self, proof: Proof) -> None:
@@ -122,12 +152,21 @@ def _make_folder(folder: Path) -> None:
         raise Refused(f"{folder} cannot be made: {error.strerror}: make it, writable for this user") from error
 
 
-def _question(place: Path, aside: Path, manifest: Manifest, lost: Loss) -> str:
+def _question(place: Location, aside: Path, manifest: Manifest, lost: Loss) -> str:
     gone = f" {lost.rows} rows of the log since row {lost.kept} are given up." if lost.rows else ""
     return (
         f"Replace {place} by the backup of {manifest.site} of {manifest.made_at}?{gone} "
         f"What stands there is kept as {aside.name}."
     )
+
+
+def _refuse_grown(place: Location, told: Loss, now: Loss) -> None:
+    """Raise Refused where more would be given up than was told: somebody wrote while the question stood."""
+    if now != told:
+        raise Refused(
+            f"{place} has {now.given_up_to - told.given_up_to} rows more than a moment ago: "
+            "stop every server, then run the same restore again"
+        )
 
 
 def _detail(path: Path, manifest: Manifest, lost: Loss, aside: Path | None) -> dict[str, object]:
@@ -144,7 +183,7 @@ def _log_fault(desk: Desk) -> str | None:
     """Sign the restored log, or return why it may not be signed yet."""
     with desk.site() as site:
         try:
-            Checkpoints(site.settings.store.checkpoints, site.keyring.audit).write(AuditLog(site.database), desk.now())
+            Checkpoints.of(site.settings.store, site.keyring.audit).write(AuditLog(site.database), desk.now())
         except LogRolledBack as error:
             return str(error)
     return None

@@ -13,6 +13,7 @@ from typing import Final
 
 from auth_server.store.backup import fold_log
 from auth_server.store.database import open_database
+from auth_server.store.moving import stop_noting
 from provisioning.act import Act, commit
 from provisioning.backup_file import CHECKPOINTS, DATABASE
 from provisioning.backup_keys import Ring
@@ -25,9 +26,13 @@ BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 def record(restored: Path, ring: Ring, act: Act) -> None:
-    """Write the restore into the restored log, before anybody can open it, and leave it one whole file."""
-    with closing(open_database(restored, ring.keyring)) as database, commit(database, act):
-        pass
+    """Write the restore into the restored log, before anybody can open it, and leave it one whole file.
+
+    What a move was noting when the backup was made goes: its copy is of another time.
+    """
+    with closing(open_database(restored, ring.keyring)) as database, commit(database, act) as shared:
+        with shared.transaction() as session:
+            stop_noting(session)
     fold_log(restored, ring.keyring.database_key)
     flush_file(restored)
 
@@ -39,8 +44,7 @@ def put_in_place(scratch: Path, place: Path, checkpoints: Path, aside: Path | No
     is lost. Raises Refused when the disk does not let it; then the old database is in place.
     """
     try:
-        if not checkpoints.exists():
-            _put_checkpoints(scratch / CHECKPOINTS, checkpoints)
+        if put_checkpoints(scratch / CHECKPOINTS, checkpoints):
             step("checkpoints")
         if aside is not None:
             _set_aside(place, aside)
@@ -74,7 +78,10 @@ def _set_aside(place: Path, aside: Path) -> None:
     flush_folder(place.parent)
 
 
-def _put_checkpoints(source: Path, place: Path) -> None:
+def put_checkpoints(source: Path, place: Path) -> bool:
+    """Put a backup's checkpoint file where there is none, and return whether that was so. Raises OSError."""
+    if place.exists():
+        return False
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = place.with_name(f".{place.name}.restored")
     draft.unlink(missing_ok=True)
@@ -83,6 +90,7 @@ def _put_checkpoints(source: Path, place: Path) -> None:
     flush_file(draft)
     draft.replace(place)
     flush_folder(place.parent)
+    return True
 
 
 def _is_same(one: Path, other: Path) -> bool:

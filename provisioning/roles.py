@@ -22,7 +22,7 @@ name, and none is asked of them."""
 _READING: Final = frozenset(
     {
         *("audit list", "audit show", "audit verify", "audit why", "audit export", "audit view"),
-        *("gateway list", "keys list", "kiosk list", "kiosk show", "user list", "user show"),
+        *("gateway list", "keys list", "kiosk list", "kiosk show", "store servers", "user list", "user show"),
     }
 )
 _STOPPING: Final = frozenset(
@@ -38,7 +38,7 @@ _EVERYTHING_ELSE: Final = frozenset(
         *("keys add", "keys check", "keys retire", "keys rotate"),
         *("kiosk add", "kiosk enable", "kiosk replace-key"),
         *("notifications list", "notifications retry", "notifications test"),
-        *("site next-key", "site pin", "site use-next-key"),
+        *("site next-key", "site pin", "site use-next-key", "store migrate"),
         *("user add", "user bind", "user delete", "user enable", "user invite", "user invites", "user reset"),
         *("user export", "user set", "user unbind", "user uninvite"),
     }

@@ -9,9 +9,11 @@ from auth_server.admins import Admins
 from auth_server.keyring import Keyring
 from auth_server.secret_codes import grouped
 from auth_server.store.database import upgrade_database
+from auth_server.store.location import Postgresql
 from provisioning.act import Act, perform
 from provisioning.desk import Desk, opening, pass_desk, shared_options, yes_option
 from provisioning.gateway import next_steps
+from provisioning.location_url import POSTGRESQL_URL, with_password
 from provisioning.params import ADDRESS, ADMIN_NAME, SITE
 from provisioning.site_files import Made, make_site
 from provisioning.site_key import next_key, next_pin, use_next_key
@@ -30,6 +32,7 @@ def site() -> None:
 
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True, resolve_path=True)
 _PORT = click.IntRange(1, 65535)
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may do is decided by their keys
 
@@ -58,10 +61,21 @@ _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - kiosks stand elsewhere; what they may d
     show_default=True,
     help="Real-face check: by movements (active), by the look of the picture (passive). Off is for development only.",
 )
+@click.option("--postgresql", type=POSTGRESQL_URL, help="An empty database, in the place of a file of the site's own.")
+@click.option("--password-file", type=_FILE, help="With --postgresql: holds the password of its user alone.")
 @click.option("--admin", type=ADMIN_NAME, default="admin", show_default=True, help="Name of the first administrator.")
 @shared_options
 @pass_desk
-def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: tuple[str, ...], **rest: Any) -> None:
+def init(
+    desk: Desk,
+    folder: Path,
+    name: str,
+    models: Path | None,
+    time_source: tuple[str, ...],
+    postgresql: Postgresql | None,
+    password_file: Path | None,
+    **rest: Any,
+) -> None:
     """Make a new site: keys, TLS key and certificate, database, first administrator and settings file.
 
     The administrator's secret is shown once. Nothing is overwritten, and a run that is interrupted
@@ -71,6 +85,8 @@ def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: 
     Example:
       4auth-provision site init --folder /etc/4auth --name head-office --port 8443
     """
+    if password_file is not None and postgresql is None:
+        raise click.UsageError("--password-file is for --postgresql: name the database too")
     if len(time_source) == 1:
         raise click.UsageError("one --time-source can lie unnoticed: name two or more, or none")
     if rest["presence"] == "off" and rest["environment"] != "development":
@@ -81,6 +97,7 @@ def init(desk: Desk, folder: Path, name: str, models: Path | None, time_source: 
         name=name,
         models=(models or folder / "models").absolute(),
         time_sources=time_source,
+        postgresql=None if postgresql is None else with_password(postgresql, password_file),
         **rest,
     )
     _tell(desk, plan, make_site(plan, desk.now()))
@@ -119,7 +136,7 @@ def _tell(desk: Desk, plan: SitePlan, made: Made) -> None:
             "site": plan.name,
             "settings": str(plan.settings),
             "keys": str(plan.keys),
-            "database": str(plan.database),
+            "database": str(plan.location),
             "certificate": str(plan.certificate),
             "gateway": {"settings": str(plan.gateway.settings), "certificate": str(plan.gateway.certificate)},
             "models": str(plan.models),

@@ -103,7 +103,7 @@ def _make_files(plan: SitePlan, draft: SitePlan, now: datetime) -> Made:
     identity = make_identity(plan.name, plan.host, now)
     write_new(draft.tls_key, identity.key_pem, 0o600)
     write_new(draft.certificate, identity.certificate_pem, 0o644)
-    database = create_database(draft.database, keyring)
+    database = create_database(draft.location, keyring)
     try:
         detail = {"site": plan.name, "pin": identity.pin, "admin": plan.admin}
         with perform(database, Act("admin.site.init", now, detail=detail)) as shared:

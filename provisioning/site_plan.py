@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from auth_server.store.location import Location, Postgresql
 from provisioning.gateway_files import GatewayPlan
 
 _TEMPLATE = """\
@@ -99,6 +100,12 @@ class SitePlan:
     admin: str = "admin"
     gateway_port: int = 65432
     gateway_health_port: int = 9465
+    postgresql: Postgresql | None = None
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+        return self.postgresql or self.database
 
     @property
     def gateway(self) -> GatewayPlan:
@@ -144,7 +151,7 @@ class SitePlan:
 
     def settings_text(self) -> str:
         """Return the settings file. JSON's strings and arrays of strings are TOML's too."""
-        values = {
+        values: dict[str, object] = {
             "site": self.name,
             "environment": self.environment,
             "host": self.host,
@@ -152,11 +159,19 @@ class SitePlan:
             "health_port": self.health_port,
             "certificate": str(self.certificate),
             "tls_key": str(self.tls_key),
-            "database": str(self.database),
             "keys": str(self.keys),
             "checkpoints": str(self.checkpoints),
             "models": str(self.models),
             "presence": self.presence,
             "sources": list(self.time_sources),
         }
-        return _TEMPLATE.format(**{name: json.dumps(value) for name, value in values.items()})
+        spelt = {name: json.dumps(value) for name, value in values.items()}
+        return _TEMPLATE.format(**spelt, database=location_text(self.location))
+
+
+def location_text(location: Location) -> str:
+    """Return what `store.database` is in a settings file: a path, or an inline table."""
+    if isinstance(location, Path):
+        return json.dumps(str(location))
+    told = location.model_dump(mode="json", exclude_defaults=True)
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in told.items()) + "}"

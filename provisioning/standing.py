@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from auth_server.audit import AuditLog
 from auth_server.audit_chain import GENESIS, Checkpoint, Head
@@ -73,6 +73,18 @@ def _folded(path: Path, key: bytes) -> bool:
     return True
 
 
+class Log(Protocol):
+    """The log of what a restore replaces."""
+
+    def head(self) -> Head | None:
+        """The newest row; None where it cannot be read."""
+        ...
+
+    def hash_at(self, row_id: int) -> str | None:
+        """A row's hash, or None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """What a restore gives up: the rows after `kept`, up to `given_up_to`, that are known to have been there."""
@@ -86,7 +98,7 @@ class Loss:
         return max(0, self.given_up_to - self.kept)
 
 
-def loss(restored: Path, ring: Ring, old: Standing | None, checkpoints: Checkpoints) -> Loss:
+def loss(restored: Path, ring: Ring, old: Log | None, checkpoints: Checkpoints) -> Loss:
     """Compare the log of an unpacked backup with what stands here and what was signed here."""
     with closing(open_database(restored, ring.keyring)) as database:
         log = AuditLog(database)

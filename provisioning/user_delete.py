@@ -7,7 +7,7 @@ from auth_server.admins import Admins
 from auth_server.audit import AuditLog
 from auth_server.gateway_names import GatewayNames
 from auth_server.retention import Eraser
-from auth_server.store.wal import empty_wal
+from auth_server.store.clearing import clear_out
 from provisioning.act import Act, author, commit, done_entry, refusals_recorded
 from provisioning.desk import Desk, Site, pass_desk, shared_options, yes_option
 from provisioning.errors import Refused
@@ -45,7 +45,7 @@ def delete(desk: Desk, username: str, erase_details: bool, yes: bool) -> None:
             body = {"by": author(), "message": f"The account {username} was deleted by {author()}."}
             notifications_of(opened, database).add(session, "account_deleted", username, body, act.now)
         erased = _erase_details(opened, act) if erase_details else 0
-        is_overwritten = empty_wal(opened.database)
+        is_overwritten = clear_out(opened.database)
     desk.output.say(f"{username} is deleted.")
     if erase_details:
         desk.output.say(f"The details of {erased} rows of the audit log are erased.")

@@ -22,9 +22,11 @@ from auth_server.errors import FaceUnusable
 from auth_server.face.observation import EnrolledFace
 from auth_server.notifications import Notifications
 from auth_server.policy import ActionPolicy, Effect
+from auth_server.settings_file import load_settings
 from provisioning.__main__ import cli
 from provisioning.desk import Desk
 from provisioning.params import encode_public_key
+from tests import postgres
 
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -69,22 +71,33 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def made_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The folder of a new site named head-office, which no test changes."""
-    folder = tmp_path_factory.mktemp("made") / "site"
-    made = Command(folder / "server.toml")("site", "init", "--folder", folder, "--name", "head-office")
+    folder, place = tmp_path_factory.mktemp("made") / "site", ()
+    if postgres.IS_WANTED:
+        server: postgres.Server = request.getfixturevalue("postgresql_server")
+        place = ("--postgresql", server.url(server.new()))
+    made = Command(folder / "server.toml")("site", "init", "--folder", folder, "--name", "head-office", *place)
     assert made.exit_code == 0, made.stderr
     return folder
 
 
 @pytest.fixture
-def command(tmp_path: Path, made_site: Path) -> Command:
+def command(tmp_path: Path, made_site: Path, request: pytest.FixtureRequest) -> Iterator[Command]:
     """The command on a new site of the test's own."""
     folder = tmp_path / "site"
     shutil.copytree(made_site, folder)
     run = Command(folder / "server.toml")
     run.settings.write_text(run.settings.read_text().replace(str(made_site), str(folder)))
-    return run
+    made = load_settings(run.settings).store.database
+    if isinstance(made, Path):
+        yield run
+        return
+    server: postgres.Server = request.getfixturevalue("postgresql_server")
+    own = server.new(made)
+    run.settings.write_text(run.settings.read_text().replace(f'"{made.name}"', f'"{own.name}"'))
+    yield run
+    server.drop(own)
 
 
 @pytest.fixture

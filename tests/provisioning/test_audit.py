@@ -11,6 +11,7 @@ from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
 from auth_server.keyring import Keyring, SigningKeys, key_id
 from auth_server.store.database import open_database
+from tests.postgres import IN_A_FILE
 
 
 def record(command, **fields) -> None:
@@ -154,6 +155,7 @@ def test_a_log_whose_checkpoints_are_gone_is_not_called_proved(log):
     assert "there is no signed checkpoint" in result.stderr
 
 
+@IN_A_FILE
 def test_looking_at_a_tampered_log_signs_nothing(log):
     checkpoints = log.settings.parent / "checkpoints" / "audit.jsonl"
     before = checkpoints.read_bytes()

@@ -33,6 +33,7 @@ from provisioning.desk import Site
 from provisioning.errors import NotOpened
 from provisioning.restore import Restoring
 from provisioning.scratch import scratch_folder
+from tests.postgres import IN_A_FILE
 from tests.provisioning.conftest import START
 
 MAKE_STEPS = ("copied", "packed", "checked", "named", "recorded")
@@ -140,6 +141,7 @@ class TestMake:
         assert (refused.exit_code, says in refused.stderr) == (1, True)
         assert [path.name for path in folder.iterdir()] == ["file"]
 
+    @IN_A_FILE
     def test_a_copy_that_does_not_pass_is_kept_as_bad_and_named(self, with_ann, folder):
         tamper(with_ann, "UPDATE users SET totp_secret_enc = x'00'")
         result = with_ann("backup", "make", "--to", folder / "b.4auth-backup")
@@ -148,6 +150,7 @@ class TestMake:
         assert [path.name for path in folder.iterdir()] == ["b.4auth-backup.bad"]
         assert with_ann.audit_rows()[-1]["success"] is False
 
+    @IN_A_FILE
     @pytest.mark.parametrize(
         ("statement", "says"),
         [
@@ -168,6 +171,7 @@ class TestMake:
             refused = with_ann("backup", "make", "--to", folder)
         assert (refused.exit_code, "another backup is at work" in refused.stderr) == (1, True)
 
+    @IN_A_FILE
     def test_a_file_system_without_second_names_will_do(self, with_ann, folder, monkeypatch):
         def no_link(_old: Path, new: Path) -> None:
             raise PermissionError(1, "Operation not permitted", str(new))
@@ -217,6 +221,7 @@ class TestKeep:
             "link.4auth-backup",
         ]
 
+    @IN_A_FILE
     def test_nothing_goes_where_the_new_one_did_not_pass(self, with_ann, folder, made):
         tamper(with_ann, "UPDATE users SET totp_secret_enc = x'00'")
         assert with_ann("backup", "make", "--to", folder, "--keep", "1").exit_code == 1
@@ -342,6 +347,7 @@ def set_aside(command) -> list[Path]:
 
 
 class TestRestore:
+    @IN_A_FILE
     def test_the_database_of_then_is_back_and_the_one_of_now_is_kept(self, with_ann, made):
         act(with_ann, 3)
         before = head(with_ann)
@@ -379,6 +385,7 @@ class TestRestore:
         assert set_aside(with_ann) == []
         assert with_ann("restore", made, typed="y\n").exit_code == 0
 
+    @IN_A_FILE
     def test_a_fresh_host_is_asked_nothing_and_gets_its_checkpoint_file_back(self, with_ann, made):
         lines = members(made)["checkpoints.jsonl"]
         shutil.rmtree(with_ann.settings.parent / "store")
@@ -390,6 +397,7 @@ class TestRestore:
         assert with_ann("audit", "verify").exit_code == 0
         assert database_path(with_ann).stat().st_mode & 0o777 == 0o600
 
+    @IN_A_FILE
     def test_it_refuses_while_anybody_has_the_database_open(self, with_ann, made):
         with with_ann.desk().site() as site:
             before = AuditLog(site.database).head().sequence
@@ -398,6 +406,7 @@ class TestRestore:
             row = AuditLog(site.database).show(before + 1)
         assert row is not None and (row.action, row.success) == ("admin.restore", False)
 
+    @IN_A_FILE
     def test_nobody_can_open_the_database_while_it_is_replaced(self, with_ann, made):
         asked: list[str] = []
 
@@ -410,6 +419,7 @@ class TestRestore:
         Restoring(with_ann.desk(), made, agree).run()
         assert len(asked) == 1
 
+    @IN_A_FILE
     def test_a_database_that_no_key_opens_is_kept_whole_with_its_log(self, with_ann, made):
         place = database_path(with_ann)
         place.write_bytes(b"damaged" * 1000)
@@ -420,6 +430,7 @@ class TestRestore:
         assert kept.with_name(kept.name + "-wal").read_bytes() == b"its log"
         assert ann_is_there(with_ann)
 
+    @IN_A_FILE
     def test_a_damaged_database_of_ours_is_kept_as_it_is(self, with_ann, made):
         place = database_path(with_ann)
         data = bytearray(place.read_bytes())
@@ -430,6 +441,7 @@ class TestRestore:
         assert Path(told["kept"]).read_bytes() == data
         assert ann_is_there(with_ann)
 
+    @IN_A_FILE
     def test_a_log_that_was_tampered_with_comes_back_only_when_that_is_said(self, with_ann, folder):
         tamper(with_ann, "UPDATE access_logs SET username = 'eve' WHERE id = 2")
         with_ann("backup", "make", "--to", folder / "b")
@@ -438,12 +450,14 @@ class TestRestore:
         assert (refused.exit_code, "row 2 was changed" in refused.stderr) == (1, True)
         assert with_ann("restore", bad, "--yes", "--despite-findings").exit_code == 0
 
+    @IN_A_FILE
     def test_a_damaged_one_does_not_come_back_whatever_is_said(self, with_ann, folder):
         tamper(with_ann, "UPDATE users SET totp_secret_enc = x'00'")
         with_ann("backup", "make", "--to", folder / "b")
         (bad,) = folder.iterdir()
         assert with_ann("restore", bad, "--yes", "--despite-findings").exit_code == 1
 
+    @IN_A_FILE
     def test_two_restores_in_one_second_keep_both_databases(self, with_ann, made):
         assert with_ann("restore", made, "--yes").exit_code == 0
         assert with_ann("restore", made, "--yes").exit_code == 0
@@ -463,6 +477,7 @@ class TestRestore:
 class TestRotated:
     """A backup of before a rotation, and one of after it."""
 
+    @IN_A_FILE
     @pytest.mark.parametrize("kind", ["database", "field", "audit"])
     def test_a_backup_of_before_comes_back_while_the_old_key_is_here(self, with_ann, made, kind):
         rotated = with_ann("keys", "rotate", kind, "--yes")
@@ -513,6 +528,7 @@ class TestSchema:
                 path, _ = make_backup(site, order, folder)
         return path
 
+    @IN_A_FILE
     def test_an_older_one_is_migrated_in_the_scratch_folder_and_restored(self, command, of_the_release_before):
         checked = command.json("backup", "check", of_the_release_before)
         assert (checked["ok"], checked["manifest"]["schema"]) == (True, "0001")
@@ -555,6 +571,7 @@ def full_disk(with_ann, folder):
 
 
 class TestFullDisk:
+    @IN_A_FILE
     @pytest.mark.parametrize("share", [0.3, 0.98])
     def test_a_backup_that_finds_no_room_leaves_nothing(self, with_ann, folder, full_disk, share):
         room = int(database_path(with_ann).stat().st_size * share)
@@ -634,6 +651,7 @@ class TestKilled:
         assert list(folder.glob(".*")) == []
         assert with_ann("audit", "verify").exit_code == 0
 
+    @IN_A_FILE
     @pytest.mark.parametrize("step", RESTORE_STEPS)
     def test_the_old_or_the_new_database_is_whole_in_place_and_a_rerun_completes(self, with_ann, made, killed, step):
         act(with_ann, 3)
@@ -655,6 +673,7 @@ class TestKilled:
         store = database_path(with_ann).parent
         assert list(store.glob(".*")) == []
 
+    @IN_A_FILE
     @pytest.mark.parametrize("step", ["recorded", "checkpoints", "placed"])
     def test_on_a_fresh_host_too(self, with_ann, made, killed, step):
         shutil.rmtree(with_ann.settings.parent / "store")
@@ -665,11 +684,13 @@ class TestKilled:
         assert ann_is_there(with_ann)
         assert with_ann("audit", "verify").exit_code == 0
 
+    @IN_A_FILE
     def test_rows_that_only_the_write_ahead_log_held_are_in_what_is_kept(self, with_ann, made):
         acknowledged = row_of_a_killed_writer(with_ann)
         told = with_ann.json("restore", made, "--yes")
         assert newest(with_ann, Path(told["kept"])) == acknowledged
 
+    @IN_A_FILE
     @pytest.mark.parametrize("step", ["unpacked", "recorded", "aside", "cleared"])
     def test_they_are_in_the_old_database_too_when_the_restore_was_killed(self, with_ann, made, killed, step):
         acknowledged = row_of_a_killed_writer(with_ann)

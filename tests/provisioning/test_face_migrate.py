@@ -11,6 +11,7 @@ from auth_server.accounts import Accounts, NewAccount
 from auth_server.domain import Template
 from auth_server.face_migration import BATCH
 from provisioning.user_lookup import accounts_of
+from tests.postgres import IN_A_FILE
 
 PEOPLE = [f"person {number:03}" for number in range(2 * BATCH + 20)]
 NEW = "deepface-Buffalo_L"
@@ -172,6 +173,7 @@ def test_who_is_added_or_deleted_meanwhile_is_no_fault(site, engine):
         assert accounts_of(opened).without_template(NEW) == []
 
 
+@IN_A_FILE
 def test_a_picture_that_cannot_be_read_is_told_and_hides_no_other(site):
     with site.desk().site() as opened, opened.database.transaction() as session:
         run = session.connection().exec_driver_sql

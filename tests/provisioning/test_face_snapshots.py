@@ -12,6 +12,7 @@ from auth_contract.actions import Action
 from auth_server.audit import AuditLog
 from auth_server.errors import StoreError
 from provisioning.face_snapshots import snapshots_of
+from tests.postgres import IN_A_FILE
 
 PICTURE = b"\xff\xd8\xff\xe0 a picture"
 
@@ -154,6 +155,7 @@ def test_a_rotated_field_key_opens_them_alone(refused, tmp_path):
     assert refused("face", "snapshots", "show", "2", "--to", tmp_path / "refused.jpg").exit_code == 0
 
 
+@IN_A_FILE
 def test_a_backup_proves_them(refused, tmp_path):
     with refused.desk().site() as site, site.database.transaction() as session:
         session.execute(text("UPDATE snapshots SET picture_enc = x'00' WHERE id = 1"))

@@ -597,7 +597,7 @@ from provisioning.original import OriginalKey, original
 settings, db, key, models, accounts, pages = sys.argv[1:]
 desk = Desk(settings_path=Path(settings))
 engine = FaceEngine(FaceSettings(models=Path(models), presence="off"))
-with desk.site() as site, original(Path(db), site.database.path.parent) as opened:
+with desk.site() as site, original(Path(db), desk.settings.store.folder) as opened:
     run = importing.Import(
         site=site,
         original=opened,

@@ -26,9 +26,11 @@ from auth_server.errors import StoreError
 from auth_server.key_files import changing_keys
 from auth_server.key_forms import FORMS, Kind, State
 from auth_server.keyring import FieldCipher, Keyring, read_keys
+from auth_server.servers import Servers
 from auth_server.store.models import CHANGES, KIOSKS, USER_KEYS, USERS
 from auth_server.store.rekey import opens_now, pages_of_another_key
 from provisioning.desk import Site
+from tests.postgres import IN_A_FILE
 
 KINDS = list(FORMS)
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -239,6 +241,7 @@ class TestRefused:
         assert "1 values still need an old field key" in refused.stderr
         assert keys.states(Kind.FIELD) == [State.IN_USE, State.OLD]
 
+    @IN_A_FILE
     def test_a_database_key_that_opens_it_is_not_retired(self, keys: Keys):
         """As when an older copy of the file was put back under a newer key file."""
         shutil.copy(keys.database, keys.database.with_name("older"))
@@ -266,6 +269,7 @@ class TestRefused:
         assert "Backups made with database key" in refused.stderr
         assert keys.states(Kind.DATABASE) == [State.IN_USE, State.OLD]
 
+    @IN_A_FILE
     def test_a_disk_without_room_for_a_second_copy(self, keys: Keys, monkeypatch: pytest.MonkeyPatch):
         usage = shutil.disk_usage(keys.database.parent)._replace(free=10_000)
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
@@ -274,6 +278,7 @@ class TestRefused:
         assert "no room" in refused.stderr
         assert keys.states(Kind.DATABASE) == [State.IN_USE, State.NEXT]
 
+    @IN_A_FILE
     def test_encrypting_a_big_database_asks_first(self, keys: Keys, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("auth_server.store.rekey._BYTES_A_SECOND", 10_000)
         refused = keys("rotate", "database", typed="n\n")
@@ -372,6 +377,7 @@ class TestField:
 class TestOthers:
     """The other kinds have their own proofs."""
 
+    @IN_A_FILE
     def test_no_page_of_the_database_is_left_under_the_old_key(self, keys: Keys):
         before = keys.of(Kind.DATABASE)[0].material
         keys.done("rotate", "database")
@@ -380,6 +386,7 @@ class TestOthers:
         assert (opens_now(keys.database, before), opens_now(keys.database, present)) == (False, True)
         assert pages_of_another_key(keys.database, present) == []
 
+    @IN_A_FILE
     def test_a_database_key_whose_pages_still_lie_about_is_not_retired(
         self, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ):
@@ -413,6 +420,7 @@ class TestOthers:
         assert refused.exit_code == 78
         assert "audit.pem does not fit" in refused.stderr
 
+    @IN_A_FILE
     def test_an_older_database_opens_with_the_audit_key_that_followed(self, keys: Keys):
         """A restored backup names the key of its time; its successor's file says that this one was ours."""
         shutil.copy(keys.database, keys.database.with_name("older"))
@@ -437,6 +445,7 @@ class TestOthers:
 
 
 class TestList:
+    @IN_A_FILE
     def test_it_says_what_each_key_holds(self, keys: Keys):
         def holds() -> dict[tuple[str, str], str]:
             return {(key["kind"], key["state"]): key["holds"] for key in keys.command.json("keys", "list")["keys"]}
@@ -568,6 +577,7 @@ def kill_at(keys: Keys, arguments: tuple[str, ...], step: int) -> bool:
     return True
 
 
+@IN_A_FILE
 @pytest.mark.slow
 @every_kind
 @pytest.mark.parametrize("verb", ["rotate", "retire"])
@@ -630,3 +640,85 @@ def data_keys(keys: Keys) -> dict[str, bytes]:
             for (table, _, name), token in tokens(keys).items()
             if table == "user_keys"
         }
+
+
+@dataclass
+class OtherServer:
+    """A server of the same database on another host, with copies of the key files."""
+
+    keys: Keys
+    folder: Path
+
+    @property
+    def keyring(self) -> Keyring:
+        return Keyring.load(self.folder)
+
+    def copy_keys(self) -> None:
+        shutil.copytree(self.keys.folder, self.folder, dirs_exist_ok=True)
+
+    def note(self) -> None:
+        with self.keys.site() as opened:
+            Servers(opened.database, self.keyring, "auth-2").note(self.keys.command.clock())
+
+    def seal(self, name: str) -> None:
+        """Enrol somebody."""
+        with self.keys.site() as opened:
+            add_account(replace(opened, keyring=self.keyring), name)
+
+
+@pytest.fixture
+def other(keys: Keys, tmp_path: Path) -> OtherServer:
+    made = OtherServer(keys, tmp_path / "auth-2")
+    made.copy_keys()
+    made.note()
+    return made
+
+
+class TestSeveralServers:
+    """A key is used once all servers know it, and goes once none uses it."""
+
+    @pytest.mark.parametrize("kind", [Kind.FIELD, Kind.AUDIT, Kind.ASSERTION], ids=str)
+    def test_it_is_added_copied_rotated_copied_and_retired(self, keys: Keys, other: OtherServer, kind: Kind):
+        (first,) = keys.of(kind)
+        refused = keys("rotate", kind.value)
+        assert refused.exit_code == 1 and f"`keys add {kind}`" in refused.stderr and "auth-2" in refused.stderr
+        added = keys.command.json("keys", "add", kind.value)["key"]["id"]
+        refused = keys("rotate", kind.value)
+        assert refused.exit_code == 1 and f"{added} is not known at auth-2" in refused.stderr
+        other.copy_keys()
+        other.note()
+        keys.done("rotate", kind.value)
+        keys.command.clock.pass_(minutes=3)
+        other.note()
+        refused = keys("retire", kind.value, "--yes")
+        assert refused.exit_code == 1 and f"still use {kind} key {first.id}" in refused.stderr
+        other.copy_keys()
+        other.note()
+        keys.done("retire", kind.value, "--yes")
+        keys.proved()
+
+    def test_the_key_of_the_database_is_each_servers_own(self, keys: Keys, other: OtherServer):
+        """It encrypts the file, which one server has, or the backups that are made here."""
+        keys.done("rotate", "database")
+
+    def test_a_server_that_lives_no_more_is_not_asked(self, keys: Keys, other: OtherServer):
+        keys.command.clock.pass_(minutes=4)
+        keys.done("rotate", "field")
+
+    def test_what_another_server_sealed_before_it_had_the_files_is_sealed_anew(self, keys: Keys, other: OtherServer):
+        keys.done("add", "field")
+        other.copy_keys()
+        other.note()
+        keys.done("rotate", "field")
+        other.seal("somebody who was enrolled at the other server")
+        other.copy_keys()
+        keys.command.clock.pass_(minutes=3)
+        other.note()
+        refused = keys("retire", "field", "--yes")
+        assert refused.exit_code == 1 and "run `keys rotate field` again" in refused.stderr
+        keys.done("rotate", "field")
+        keys.command.clock.pass_(minutes=3)
+        other.note()
+        keys.done("retire", "field", "--yes")
+        assert keys.states(Kind.FIELD) == [State.IN_USE]
+        keys.proved()

@@ -17,6 +17,7 @@ from auth_server.kiosks import Kiosks
 from auth_server.tickets import Tickets
 from provisioning.act import administrator
 from provisioning.user_lookup import accounts_of, changes_of
+from tests.postgres import IN_A_FILE
 
 KEY = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 MAC = "b8:27:eb:12:34:56"
@@ -165,6 +166,7 @@ def test_each_act_leaves_one_row_with_its_author_and_a_refused_one_too(with_kios
     assert "there is no kiosk lobby-9" in refused["detail"]["why"]
 
 
+@IN_A_FILE
 def test_an_act_whose_row_cannot_be_written_does_not_happen(with_kiosk):
     """Effect and audit row are one transaction."""
     from sqlalchemy import text

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from auth_server.settings_file import load_settings
+from tests.postgres import IN_A_FILE
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -30,6 +31,7 @@ def files(folder: Path) -> dict[str, int]:
     }
 
 
+@IN_A_FILE
 def test_a_new_site_holds_everything_and_only_its_owner_can_read_a_secret(command):
     assert files(command.settings.parent) == {
         "server.toml": 0o644,
@@ -53,6 +55,7 @@ def test_a_new_site_holds_everything_and_only_its_owner_can_read_a_secret(comman
     assert stat.S_IMODE(command.settings.parent.stat().st_mode) == 0o700
 
 
+@IN_A_FILE
 def test_the_server_accepts_the_settings(command):
     settings = load_settings(command.settings)
     folder = command.settings.parent
@@ -250,6 +253,7 @@ def test_missing_keys_exit_78_and_nothing_is_made_in_their_place(command):
     assert not key.exists()
 
 
+@IN_A_FILE
 @pytest.mark.parametrize("arguments", [("user", "list"), ("site", "upgrade", "--yes"), ("audit", "verify")])
 @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "damaged"])
 def test_a_database_that_cannot_be_opened_exits_78_as_the_server_does(command, arguments, is_there):

@@ -13,6 +13,7 @@ from PIL import Image
 from auth_server.accounts import Accounts
 from auth_server.domain import Template
 from auth_server.errors import ModelsRefused
+from tests.postgres import IN_A_FILE
 
 MAC = "b8:27:eb:12:34:56"
 PASSWORD = "correct Horse 7 battery"
@@ -77,6 +78,7 @@ def test_what_was_given_is_what_the_factors_compare_with(desk, add, tmp_path):
     assert stored.totp_last_step == 0
 
 
+@IN_A_FILE
 def test_the_aligned_face_is_stored_and_not_the_picture(desk, add):
     assert add().exit_code == 0
     assert stored_picture(desk) == b"aligned face"

@@ -10,11 +10,12 @@ from auth_server.audit import AuditLog
 from auth_server.errors import StoreError
 from auth_server.keyring import Keyring
 from auth_server.store import engine
+from auth_server.store.clearing import clear_out
 from auth_server.store.database import open_database
 from auth_server.store.models import USER_KEYS
-from auth_server.store.wal import empty_wal
 from provisioning.user_lookup import accounts_of
 from tests.auth_server.test_data_keys import decrypted_pages
+from tests.postgres import IN_A_FILE
 
 
 def store(command) -> Path:
@@ -39,6 +40,7 @@ def test_it_asks_first(with_ann):
     assert with_ann.json("user", "show", "ann")["user"]
 
 
+@IN_A_FILE
 def test_nothing_is_left_in_any_page_of_the_file_or_the_log(with_ann):
     key = data_key(with_ann)
     assert key in pages(with_ann)
@@ -48,6 +50,7 @@ def test_nothing_is_left_in_any_page_of_the_file_or_the_log(with_ann):
     assert not log.exists() or log.stat().st_size == 0
 
 
+@IN_A_FILE
 def test_it_is_overwritten_too_while_a_server_has_the_store_open(with_ann):
     key = data_key(with_ann)
     keyring = Keyring.load(with_ann.settings.parent / "keys")
@@ -62,6 +65,7 @@ def test_it_is_overwritten_too_while_a_server_has_the_store_open(with_ann):
         server.close()
 
 
+@IN_A_FILE
 def test_it_says_so_where_somebody_read_without_a_pause(with_ann, monkeypatch):
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.01)
     reader = open_database(store(with_ann), Keyring.load(with_ann.settings.parent / "keys"))
@@ -73,7 +77,7 @@ def test_it_says_so_where_somebody_read_without_a_pause(with_ann, monkeypatch):
         reader.close()
     assert done.exit_code == 0 and "its write-ahead log still holds older pages" in done.stderr
     with with_ann.desk().site() as site:
-        assert empty_wal(site.database)
+        assert clear_out(site.database)
 
 
 def test_the_log_keeps_what_was_done_under_the_name_and_verifies(with_ann):
