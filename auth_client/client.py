@@ -1,4 +1,4 @@
-"""The device's side, a kiosk's or a gateway's: each exchange signed, sent to a pinned server, read with a cap.
+"""The device's side, a kiosk's or a gateway's: which exchanges there are, and which server each is had with.
 
 Opening an attempt and a heartbeat may be repeated: the server only opens another attempt or notes
 another sign of life. A submission is never sent twice by itself: where its reply is lost nobody
@@ -6,38 +6,32 @@ here can know whether it arrived, its attempt may be used up, and a second one m
 second guess. `ReplyLost` then tells the person to start again. Where no connection came about,
 nothing was sent and nothing is in doubt: that is `ServerUnreachable`.
 
+Where a site has several servers, they share one store, and the next is asked at once where one does
+not serve: of what may be repeated always, of a submission only where nothing of it was sent.
+
 A submission goes over the connection on which its attempt was opened a moment before, where that
 still stands; every other exchange has a connection of its own, because one that is kept for long
 may be closed by the server in the moment in which it is used again.
 """
 
-import secrets
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from http_message_signatures import HTTPMessageSignaturesException
-from pydantic import BaseModel, ValidationError
-from requests import PreparedRequest, Request, RequestException, Response
-from requests.exceptions import ConnectionError as ConnectionFailed
-from requests.exceptions import ReadTimeout
-from urllib3.exceptions import ConnectTimeoutError
+from requests import RequestException
 
-from auth_client.errors import Refused, ReplyLost, ServerUnavailable, ServerUnreachable
-from auth_client.pinning import pinned_session
+from auth_client.addresses import Addresses
+from auth_client.errors import ServerError
+from auth_client.failures import Failure, NoAnswer, is_away, is_unsent
+from auth_client.sender import Sender
 from auth_client.settings import ServerSettings
-from auth_client.signature import KioskSignature
+from auth_client.surroundings import Surroundings, real_surroundings
 from auth_contract import paths
 from auth_contract.actions import Action
 from auth_contract.messages import (
     AttemptReply,
     AttemptRequest,
     ChangeReply,
-    ErrorReply,
     GatewayRefusal,
     HeartbeatReply,
     HeartbeatRequest,
@@ -45,57 +39,56 @@ from auth_contract.messages import (
     Noted,
     SubmissionRequest,
 )
-from auth_contract.signing import CONTENT_TYPE
-from auth_contract.strict_json import StrictJsonError, parse_object
 
-REPLY_MAX_BYTES = 64 * 1024
-"""The largest reply, a key set, has under 1 KiB."""
+__all__ = ["AuthClient", "Surroundings", "real_surroundings"]
 
-_Reply = TypeVar("_Reply", bound=BaseModel)
+_WAIT_LEAST_S = 0.1
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a client must not fetch by itself, so that tests can give it: time, waiting, chance."""
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
-    new_nonce: Callable[[], str]
-
-
-def real_surroundings(clock_offset: timedelta = timedelta(0)) -> Surroundings:
-    """The machine's clock, moved by an offset for trials, its sleep, and its randomness."""
-    return Surroundings(
-        now=lambda: datetime.now(UTC) + clock_offset,
-        monotonic=time.monotonic,
-        sleep=time.sleep,
-        new_nonce=lambda: secrets.token_urlsafe(16),
-    )
-
-
 class AuthClient:
-    """One device's exchanges with its auth server. Not for several threads at once.
+    """One device's exchanges with its auth servers. Not for several threads at once; `addresses` may be shared."""
 
-    `clock_offset_s` is this clock minus the server's by the date of its last reply, whatever it said.
-    """
-
-    def __init__(self, settings: ServerSettings, kiosk_id: str, key: Ed25519PrivateKey, around: Surroundings) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        kiosk_id: str,
+        key: Ed25519PrivateKey,
+        around: Surroundings,
+        addresses: Addresses | None = None,
+    ) -> None:
         self._settings = settings
-        self._kiosk_id = kiosk_id
-        self._key = key
         self._around = around
-        self.clock_offset_s: float | None = None
-        self._http = pinned_session(settings.pins)
+        self._addresses = addresses or Addresses(settings, around.monotonic)
+        self._sender = Sender(settings, kiosk_id, key, around)
+        self._opened_at: str | None = None
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """This clock minus the server's by the date of its last reply, whatever it said."""
+        return self._sender.clock_offset_s
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What whoever answers should hear of the other addresses: at which of them another key was shown."""
+        return tuple(f"another key than a pinned one is shown at {url}" for url in self._addresses.strangers)
 
     def open_attempt(self, action: Action, name: str = "", *, peer: str | None = None) -> AttemptReply:
         """Open an attempt at an action by somebody of this name; repeated on connection errors.
 
+        All servers together are waited for as long as one would be, since somebody stands there.
+
         A gateway names the `peer` for whom it asks. Raises Refused or ServerUnavailable.
         """
         request = AttemptRequest(action=action, username=name or None, peer=peer)
-        return self._repeat(lambda: self._post(paths.ATTEMPTS, request, AttemptReply, is_kept=True))
+
+        def open_at(url: str) -> AttemptReply:
+            patience_s = self._settings.read_timeout_s / len(self._settings.urls)
+            attempt = self._sender.post(url, paths.ATTEMPTS, request, AttemptReply, read_s=patience_s, is_kept=True)
+            self._opened_at = url
+            return attempt
+
+        return self._repeat(open_at)
 
     @overload
     def submit(self, action: Literal[Action.LOGIN], request: SubmissionRequest, nonce: str) -> LoginReply:
@@ -113,132 +106,68 @@ class AuthClient:
         """
         path = paths.SUBMISSION[action]
         reply: type[LoginReply | ChangeReply] = LoginReply if action is Action.LOGIN else ChangeReply
+        began = self._around.monotonic()
+
+        def left_s() -> float:
+            """Whoever waits for the decision waits no longer for several servers than for one."""
+            return self._settings.read_timeout_s - round(self._around.monotonic() - began, 1)
+
+        def send_to(url: str) -> LoginReply | ChangeReply:
+            return self._sender.post(url, path, request, reply, nonce=nonce, read_s=max(left_s(), _WAIT_LEAST_S))
+
+        def may_ask_next(failure: Failure) -> bool:
+            return is_unsent(failure) and left_s() > 0
+
         try:
-            return self._post(path, request, reply, nonce=nonce)
-        except RequestException as error:
-            if _is_unsent(error):
-                raise ServerUnreachable(f"{self._settings.url}: {_cause(error)}; nothing was sent") from None
-            raise ReplyLost(f"{path}: {_cause(error)}; the attempt is not sent again") from None
+            return self._first_answer(self._addresses.in_order(self._opened_at), send_to, may_ask_next)
+        except NoAnswer as none:
+            raise none.told_of_submission(path) from None
 
     def heartbeat(self, beat: HeartbeatRequest) -> HeartbeatReply:
         """Send a sign of life; repeated on connection errors. Raises Refused or ServerUnavailable."""
-        return self._repeat(lambda: self._post(paths.HEARTBEAT, beat, HeartbeatReply))
+        return self._repeat(lambda url: self._sender.post(url, paths.HEARTBEAT, beat, HeartbeatReply))
 
     def note_refusal(self, refusal: GatewayRefusal) -> Noted:
         """Have a gateway's refusal written down; repeated on connection errors. Raises Refused or ServerUnavailable."""
-        return self._repeat(lambda: self._post(paths.GATEWAY_REFUSALS, refusal, Noted))
+        return self._repeat(lambda url: self._sender.post(url, paths.GATEWAY_REFUSALS, refusal, Noted))
 
     def jwks(self) -> dict[str, Any]:
         """Return the server's key set; repeated on connection errors. Raises ServerUnavailable."""
-        return self._repeat(self._get_jwks)
+        return self._repeat(lambda url: self._sender.get(url, paths.JWKS))
 
     def close(self) -> None:
         """Close what is open."""
-        self._http.close()
+        self._sender.close()
 
-    def _repeat(self, exchange: Callable[[], _Answer]) -> _Answer:
+    def _repeat(self, exchange: Callable[[str], _Answer]) -> _Answer:
         wait_s = self._settings.backoff_s
         for tries_left in range(self._settings.retries, -1, -1):
             try:
-                return exchange()
-            except RequestException as error:
-                # A read time-out was long already, and a server that slow is not helped by more.
-                if not tries_left or isinstance(error, ReadTimeout) or not isinstance(error, ConnectionFailed):
-                    raise ServerUnavailable(f"{self._settings.url}: {_cause(error)}") from None
+                return self._first_answer(self._addresses.in_order(), exchange, lambda _failure: True)
+            except NoAnswer as none:
+                if not tries_left or not none.is_brief:
+                    raise none.told() from None
             self._around.sleep(wait_s)
             wait_s *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _post(
-        self,
-        path: str,
-        message: BaseModel,
-        reply: type[_Reply],
-        *,
-        nonce: str | None = None,
-        is_kept: bool = False,
-    ) -> _Reply:
-        signature = KioskSignature(
-            self._kiosk_id, self._key, nonce=nonce or self._around.new_nonce(), created=self._around.now()
-        )
-        body = message.model_dump_json(exclude_none=True).encode()
-        headers = _HEADERS if is_kept else {**_HEADERS, **_LAST}
-        request = Request("POST", self._settings.url + path, headers, data=body, auth=signature)
-        try:
-            status, text = self._send(request.prepare(), is_kept=is_kept)
-        except HTTPMessageSignaturesException as error:
-            raise ServerUnavailable(f"{path}: the request could not be signed: {error}") from None
-        if status != 200:
-            raise Refused(status, _parse(path, status, text, ErrorReply))
-        return _parse(path, status, text, reply)
-
-    def _get_jwks(self) -> dict[str, Any]:
-        status, text = self._send(Request("GET", self._settings.url + paths.JWKS, {**_HEADERS, **_LAST}).prepare())
-        if status != 200:
-            raise ServerUnavailable(f"{paths.JWKS}: status {status}")
-        try:
-            return parse_object(text)
-        except StrictJsonError as error:
-            raise ServerUnavailable(f"{paths.JWKS}: {error}") from None
-
-    def _send(self, request: PreparedRequest, *, is_kept: bool = False) -> tuple[int, bytes]:
-        timeouts = (self._settings.connect_timeout_s, self._settings.read_timeout_s)
-        ends = self._around.monotonic() + sum(timeouts)
-        is_whole = False
-        try:
-            with self._http.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
-                self._compare_clocks(response.headers.get("Date", ""))
-                found = response.status_code, self._read(response, ends)
-            is_whole = True
-            return found
-        finally:
-            if not (is_kept and is_whole):
-                self._http.close()  # drops the kept connection; the session makes new ones
-
-    def _compare_clocks(self, date: str) -> None:
-        try:
-            self.clock_offset_s = (self._around.now() - parsedate_to_datetime(date)).total_seconds()
-        except (ValueError, TypeError):  # none, or one without a zone
-            self.clock_offset_s = None
-
-    def _read(self, response: Response, ends: float) -> bytes:
-        """Read a reply of bounded size in bounded time, drip-fed or not."""
-        text = b""
-        for chunk in response.iter_content(4096):
-            text += chunk
-            if len(text) > REPLY_MAX_BYTES:
-                raise ServerUnavailable(f"the reply has more than {REPLY_MAX_BYTES} bytes")
-            if self._around.monotonic() > ends:
-                raise ReadTimeout("the reply came too slowly")
-        return text
-
-
-_HEADERS = {
-    "Content-Type": CONTENT_TYPE,
-    "Accept": CONTENT_TYPE,
-    "Accept-Encoding": "identity",
-    "User-Agent": "4auth-kiosk",
-}
-_LAST = {"Connection": "close"}
-
-
-def _parse(path: str, status: int, text: bytes, model: type[_Reply]) -> _Reply:
-    """Return the reply as its contract model; anything else counts as no answer at all."""
-    try:
-        parse_object(text)
-        return model.model_validate_json(text)
-    except (StrictJsonError, ValidationError):
-        kind = model.__name__
-        raise ServerUnavailable(f"{path}: the reply with status {status} is no {kind}, {len(text)} bytes") from None
-
-
-def _is_unsent(error: RequestException) -> bool:
-    """Whether no connection came about; one that failed in its handshake or later is not told apart."""
-    inner = error.args[0] if error.args else None
-    return isinstance(getattr(inner, "reason", None), ConnectTimeoutError)  # refused, unknown and timed out alike
-
-
-def _cause(error: RequestException) -> str:
-    """What went wrong, without the request that it went wrong with."""
-    inner = getattr(error.args[0], "reason", error) if error.args else error
-    return f"{type(inner).__name__}: {str(inner)[:200]}"
+    def _first_answer(
+        self, urls: Iterable[str], exchange: Callable[[str], _Answer], may_ask_next: Callable[[Failure], bool]
+    ) -> _Answer:
+        """Ask one server after another. Raises Refused where one refuses, NoAnswer where none serves."""
+        failures: dict[str, Failure] = {}
+        for url in urls:
+            try:
+                answer = exchange(url)
+            except (RequestException, ServerError) as failure:
+                if not is_away(failure):
+                    self._addresses.answered(url)
+                    raise
+                self._addresses.failed(url, failure)
+                failures[url] = failure.with_traceback(None)  # whose frames would keep the connection open
+                if not may_ask_next(failure):
+                    break
+            else:
+                self._addresses.answered(url)
+                return answer
+        raise NoAnswer(failures)

@@ -4,7 +4,7 @@ AuthClientError
 ├── DeviceKeyRefused             the device key cannot be read or made, or is open to others
 └── ServerError                  an exchange did not succeed
     ├── Refused                  the server refused; carries its ErrorReply
-    └── ServerUnavailable        no answer, or none that can be understood
+    └── ServerUnavailable        no answer, or none that can be understood, from any server
         ├── ServerNotTrusted     its key is none of the pinned ones; nothing was sent
         ├── ServerUnreachable    no connection for a submission; nothing was sent
         └── ReplyLost            a submission may have arrived, its answer did not
@@ -41,10 +41,10 @@ class ServerUnavailable(ServerError):
 class ServerNotTrusted(ServerUnavailable):
     """The server's key is none of the pinned ones; no byte of a request was sent."""
 
-    def __init__(self, found: str, pins: tuple[str, ...]) -> None:
+    def __init__(self, found: str, pins: tuple[str, ...], where: str) -> None:
         super().__init__(
-            f"the server's key has the SHA-256 {found}, pinned is {' or '.join(pins)}: if the server's key was "
-            "changed on purpose, put its new hash into server.pins; if not, someone stands in between"
+            f"the server's key has the SHA-256 {found} at {where}, pinned is {' or '.join(pins)}: if the server's "
+            "key was changed on purpose, put its new hash into server.pins; if not, someone stands in between"
         )
         self.found = found
 

@@ -1,4 +1,4 @@
-"""HTTPS to one server that is known by its key alone.
+"""HTTPS to servers that are known by their key alone.
 
 No public authority has a say. The certificate's SubjectPublicKeyInfo must have one of the pinned
 SHA-256 hashes, and this is compared when the handshake is done and before the first byte of a
@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from requests.sessions import Session
 from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 
 from auth_client.errors import ServerNotTrusted
 
@@ -35,12 +36,18 @@ class PinnedConnection(HTTPSConnection):
     pins: ClassVar[tuple[str, ...]] = ()
 
     def connect(self) -> None:
-        """Connect, shake hands, compare the key; raises ServerNotTrusted before a request byte leaves."""
-        super().connect()
+        """Connect, shake hands, compare the key; raises ServerNotTrusted before a request byte leaves.
+
+        Raises NewConnectionError also where the handshake fails, so that nobody takes it for a loss of what was sent.
+        """
+        try:
+            super().connect()
+        except OSError as error:
+            raise NewConnectionError(self, f"the handshake failed: {type(error).__name__}: {error}") from error
         found = self._presented_key()
         if not any(hmac.compare_digest(found, pin) for pin in self.pins):
             self.close()
-            raise ServerNotTrusted(found, self.pins)
+            raise ServerNotTrusted(found, self.pins, f"{self.host}:{self.port}")
         # urllib3 warns of every connection that no authority vouches for; the pin is what vouches here.
         self.is_verified = True
 
@@ -86,7 +93,7 @@ class PinnedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
         """Refuse: a proxy would stand between the device and the key that it must see."""
-        raise ServerNotTrusted("none, a proxy was asked for", self._pins)
+        raise ServerNotTrusted("none, a proxy was asked for", self._pins, proxy)
 
 
 def pinned_session(pins: tuple[str, ...]) -> Session:

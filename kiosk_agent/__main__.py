@@ -123,8 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     hardware = commands.add_parser(
         "hardware",
         parents=[named],
-        help="print each part with its settings in force, and try it",
-        description="Print each part of this kiosk with its settings in force. Stop the agent before --check.",
+        help="print each part and server with the settings in force, and try it",
+        description="Print each part of this kiosk, and its servers, with the settings in force. Stop the agent before "
+        "--check.",
         epilog="example: 4auth-kiosk hardware --check --picture /tmp/seen.jpg --settings /etc/4auth/kiosk.toml",
     )
     hardware.add_argument("--check", action="store_true", help="try each part; exit 1 where one does not work")

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from auth_client.addresses import Addresses
 from auth_client.client import AuthClient, Surroundings, real_surroundings
 from kiosk_agent.assertion import AssertionVerifier
 from kiosk_agent.camera import Camera, CameraNeeds, open_camera
@@ -58,8 +59,10 @@ def build(settings: KioskSettings, around: Surroundings | None = None) -> Servic
         check_fit_for_production(identity.read(), settings)
     patience_s = min(settings.server.read_timeout_s, BEAT_TIMEOUT_S)
     for_beats = settings.server.model_copy(update={"read_timeout_s": patience_s})
+    addresses = Addresses(settings.server, around.monotonic)
     client, beats = (
-        AuthClient(server, settings.kiosk_id, identity.key, around) for server in (settings.server, for_beats)
+        AuthClient(server, settings.kiosk_id, identity.key, around, addresses)
+        for server in (settings.server, for_beats)
     )
     health = Health(around.monotonic)
     needs = CameraNeeds(around.monotonic, around.sleep)

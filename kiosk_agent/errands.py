@@ -98,6 +98,8 @@ class Errands:
     def _open(self, errand: OpenAttempt) -> Event:
         try:
             attempt = self.client.open_attempt(errand.action, errand.name)
+            # By its id what happened here is found in the server's log and in its audit rows.
+            _log().info("attempt_opened", attempt=attempt.attempt_id, action=errand.action.value)
             return AttemptOpened(errand.ticket, attempt, self.around.monotonic())
         except Refused as error:
             _log().warning("attempt_refused", status=error.status, reason=error.reply.reason.value)
@@ -121,6 +123,7 @@ class Errands:
 
     def _submit(self, errand: Submit) -> Event:
         try:
+            _log().info("attempt_submitted", attempt=errand.attempt.attempt_id)
             reply = self.client.submit(errand.action, self._request(errand), errand.attempt.nonce)
             return self._granted(errand, reply) if isinstance(reply, LoginReply) else _changed(errand, reply)
         except Refused as error:

@@ -1,17 +1,21 @@
-"""The command `4auth-kiosk hardware`: each part with the settings in force, and whether it works.
+"""The command `4auth-kiosk hardware`: each part with the settings in force, and whether it works; the servers too.
 
 A part is a row of the table `PARTS`: where its settings stand, and the check, imported on use.
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
+from auth_client.client import AuthClient, real_surroundings
+from auth_client.errors import ServerUnavailable
 from kiosk_agent.errors import KioskAgentError
 from kiosk_agent.settings import KioskSettings
 
@@ -58,6 +62,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "speech": Part(("speech",), "kiosk_agent.speech.checking:check_speech"),
     "nic": Part(("interface", "allow_mac", "mac_override"), "kiosk_agent.hardware:check_nic"),
     "key": Part(("key_file",), "kiosk_agent.hardware:check_key"),
+    "server": Part(("server",), "kiosk_agent.hardware:check_server"),
 }
 
 
@@ -97,6 +102,23 @@ def check_key(settings: KioskSettings, options: Options) -> Finding:
     from kiosk_agent.identity import has_device_key
 
     return Finding({"key": "good" if has_device_key(settings) else "none yet, the first start makes it"})
+
+
+def check_server(settings: KioskSettings, options: Options) -> Finding:
+    """Ask the server at each address for its public keys; `options` say nothing to it."""
+    around = real_surroundings()
+    facts, faults = {}, list[str]()
+    for url in settings.server.urls:
+        alone = settings.server.model_copy(update={"urls": (url,), "retries": 0})
+        # Whoever asks for public keys signs nothing, so the device key need not be there yet.
+        with closing(AuthClient(alone, settings.kiosk_id, Ed25519PrivateKey.generate(), around)) as client:
+            began = around.monotonic()
+            try:
+                client.jwks()
+                facts[url] = f"answered in {around.monotonic() - began:.2f} s"
+            except ServerUnavailable as error:
+                faults.append(f"{url}: {str(error).removeprefix(f'{url}: ')}")
+    return Finding(facts, tuple(faults))
 
 
 def report(settings: KioskSettings, options: Options, *, is_checked: bool) -> bool:

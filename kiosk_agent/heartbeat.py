@@ -137,7 +137,9 @@ class Heartbeat:
         )
         unsafe = tuple(f"development mode: {variant}" for variant in self.unsafe_variants)
         # A driver's text may hold a line break, which the contract does not take.
-        return tuple(neutral(fault)[:_FAULT_MAX] for fault in (*own, *nic_faults, *unsafe))[:_FAULTS_MAX]
+        return tuple(neutral(fault)[:_FAULT_MAX] for fault in (*own, *nic_faults, *self.client.faults, *unsafe))[
+            :_FAULTS_MAX
+        ]
 
     def _down(self, error: Exception, reason: Reason, message: str) -> ServiceDown:
         if self.health.server_fault != str(error):

@@ -22,7 +22,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 from jwt.algorithms import OKPAlgorithm
@@ -359,7 +365,9 @@ class FakeAuthServer:
 
 
 def _tls(folder: Path) -> tuple[str, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A key and what serves with it; servers of one folder have one key."""
+    file = folder / "tls.pem"
+    key = load_pem_private_key(file.read_bytes(), None) if file.exists() else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "some other name")])
     certificate = (
         x509.CertificateBuilder()
@@ -371,7 +379,6 @@ def _tls(folder: Path) -> tuple[str, ssl.SSLContext]:
         .not_valid_after(NOW + timedelta(days=900))
         .sign(key, SHA256())
     )
-    file = folder / "tls.pem"
     file.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
     )

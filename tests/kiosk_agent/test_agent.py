@@ -5,6 +5,7 @@ Time is moved by the inbox: when nothing waits in it and no key comes, its time-
 
 import json
 from collections import deque
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
@@ -12,6 +13,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from auth_contract.actions import Action, Movement
 from auth_contract.paths import SUBMISSION
@@ -36,7 +38,9 @@ from kiosk_agent.languages import Speakers
 from kiosk_agent.nic import has_carrier
 from kiosk_agent.speech.prompt import prompt
 from kiosk_agent.vocabulary import CameraState
+from tests.kiosk_agent.conftest import FakeAuthServer
 from tests.kiosk_agent.people import Person
+from tests.kiosk_agent.places import Nobody
 
 NONCE = "N" * 22
 LINES = (
@@ -831,6 +835,27 @@ def test_a_heartbeat_tells_how_the_kiosk_does(site, server, clock) -> None:
     assert "clock_offset_s" not in first and third["clock_offset_s"] == 75.0
     assert "503" in second["last_error"], "told when the server can be reached again"
     assert "last_error" not in third, "and once"
+    kiosk.services.close()
+
+
+def test_a_login_goes_on_with_the_server_that_the_heartbeat_found(site, server) -> None:
+    with closing(Nobody()) as nobody, capture_logs() as lines:
+        kiosk = site(server={"url": [nobody.url, server.url]})
+        assert kiosk.services.heartbeat.beat() == ServiceUp()
+        outcome = kiosk.once()
+    assert (outcome.ending, kiosk.door.opened_for) == (Ending.GRANTED, ["alice"])
+    told = [(line["event"], line["address"]) for line in lines if line["event"] in {"server_failed", "server_changed"}]
+    assert told == [("server_failed", nobody.url), ("server_changed", server.url)], "and once for both"
+
+
+def test_a_heartbeat_tells_a_server_that_another_key_is_shown_at_an_address(site, server, assertions, tmp_path) -> None:
+    (tmp_path / "another").mkdir()
+    with closing(FakeAuthServer(tmp_path / "another", None, assertions)) as stranger:
+        kiosk = site(server={"url": [stranger.url, server.url]})
+        assert [kiosk.services.heartbeat.beat() for _ in range(2)] == [ServiceUp()] * 2
+    first, second = (beat.json["faults"] for beat in server.at("/v1/heartbeat"))
+    assert set(second) - set(first) == {f"another key than a pinned one is shown at {stranger.url}"}
+    assert stranger.app_bytes == 0
     kiosk.services.close()
 
 

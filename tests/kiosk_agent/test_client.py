@@ -7,9 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests.exceptions import InvalidSchema
 
-from auth_client.client import REPLY_MAX_BYTES, AuthClient, Surroundings
+from auth_client.client import AuthClient, Surroundings
 from auth_client.errors import Refused, ReplyLost, ServerNotTrusted, ServerUnavailable, ServerUnreachable
 from auth_client.pinning import pinned_session
+from auth_client.sender import REPLY_MAX_BYTES
 from auth_client.settings import ServerSettings
 from auth_contract.actions import Action, Reason
 from auth_contract.messages import (

@@ -55,8 +55,11 @@ def test_what_does_not_work_is_told_of(part, changes, fault, kiosk) -> None:
 
 
 @pytest.mark.parametrize(("sources", "is_good"), [([], True), (["/nowhere.jpg"], False)])
-def test_one_fault_makes_the_whole_not_good(sources, is_good, kiosk, members, capsys) -> None:
-    settings = kiosk(camera=members["camera"] | ({"sources": sources} if sources else {}))
+def test_one_fault_makes_the_whole_not_good(sources, is_good, kiosk, members, server, capsys) -> None:
+    settings = kiosk(
+        camera=members["camera"] | ({"sources": sources} if sources else {}),
+        server={"url": server.url, "pins": [server.pin]},
+    )
     assert report(settings, Options(), is_checked=True) is is_good
     assert ("fault: " in capsys.readouterr().out) is not is_good
 
@@ -160,3 +163,27 @@ def test_a_dark_camera_gives_pictures_and_is_not_good(kiosk, members, tmp_path) 
     found = check(PARTS["camera"], kiosk(camera=camera), Options())
     assert found.facts["state"] == "dark"
     assert "sees next to nothing" in found.faults[0]
+
+
+def test_each_address_of_the_servers_is_tried_and_told_of(kiosk, server) -> None:
+    dead, good = "https://127.0.0.1:9", server.url
+    found = check(PARTS["server"], kiosk(server={"url": [dead, good], "pins": [server.pin]}), Options())
+    assert list(found.facts) == [good]
+    (fault,) = found.faults
+    assert fault.startswith(f"{dead}: NewConnectionError")
+    assert [request.path for request in server.requests] == ["/.well-known/jwks.json"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "pin", "fault"),
+    [
+        ({"status": 502, "body": "Bad Gateway"}, None, "/.well-known/jwks.json: status 502"),
+        ({}, "0" * 64, "the server's key has the SHA-256 "),
+    ],
+)
+def test_a_server_that_is_not_the_right_one_or_not_well_is_told_of(answer, pin, fault, kiosk, server) -> None:
+    if answer:
+        server.answer("/.well-known/jwks.json", server.reply(**answer))
+    settings = kiosk(server={"url": server.url, "pins": [pin or server.pin]})
+    assert check(PARTS["server"], settings, Options()).faults[0].startswith(f"{server.url}: {fault}")
+    assert settings_of(PARTS["server"], settings)["url"] == server.url

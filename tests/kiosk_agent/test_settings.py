@@ -52,6 +52,10 @@ def test_a_production_file_needs_few_lines(tmp_path: Path) -> None:
 ACCEPTED = [
     ("server.url", "https://10.0.0.1"),
     ("server.url", "https://[::1]:8443/"),
+    ("server.url", ["https://10.0.0.1"]),
+    ("server.url", ["https://10.0.0.1", "https://10.0.0.1:8443", "https://10.0.0.2"]),
+    ("server.url", [f"https://auth-{number}.example" for number in range(8)]),
+    ("server.away_s", 1),
     ("server.pins", ["c" * 64]),
     ("camera.device", 0),
     ("capture", {"frames": 8}),
@@ -73,7 +77,23 @@ REFUSED = [
     ("server.url", "http://auth.example", "https address"),
     ("server.url", "https://auth.example/path", "without a path"),
     ("server.url", "https://name:word@auth.example", "no query, fragment, name or password"),
+    (
+        "server.url",
+        "https://auth.example:99999",
+        "server.url = 'https://auth.example:99999': an https address has a port",
+    ),
+    (
+        "server.url",
+        ["https://a.example", "https://b.example:0"],
+        "server.url.1 = 'https://b.example:0': an https address",
+    ),
     ("server.url", None, "Field required"),
+    ("server.url", 8443, "valid tuple"),
+    ("server.url", [], "a list of 1 to 8; these are 0"),
+    ("server.url", [f"https://auth-{number}.example" for number in range(9)], "a list of 1 to 8; these are 9"),
+    ("server.url", ["https://a.example", "http://b.example"], "server.url.1 = 'http://b.example': an https address"),
+    ("server.url", ["https://a.example", "https://A.example:443/"], "https://a.example stands there twice"),
+    ("server.away_s", 0, "greater than or equal to 1"),
     ("server.pins", [], "at least 1"),
     ("server.pins", ["a" * 64] * 3, "at most 2"),
     ("server.pins", ["A" * 64], "pattern"),
@@ -106,6 +126,20 @@ def test_refused_with_field_value_and_rule(path: str, value: object, rule: str) 
         parse_settings(changed(tomllib.loads(EXAMPLE), path, value))
     assert path.split(".")[0] in str(caught.value)
     assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "urls", "shown"),
+    [
+        ("https://a.example/", ("https://a.example",), "https://a.example"),
+        (["https://a.example"], ("https://a.example",), "https://a.example"),
+        (["https://b.example/", "https://a.example"],) + (("https://b.example", "https://a.example"),) * 2,
+    ],
+)
+def test_one_address_or_several_in_their_order(written, urls, shown) -> None:
+    server = parse_settings(changed(tomllib.loads(EXAMPLE), "server.url", written)).server
+    assert server.urls == urls
+    assert server.model_dump()["url"] == shown
 
 
 UNSAFE = [
