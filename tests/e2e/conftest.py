@@ -11,9 +11,9 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +43,7 @@ from demo.kiosk import Entry
 from demo.kiosk import Kiosk as KioskProcess
 from demo.pictures import acts_of, write_person
 from demo.site import Site
+from tests import postgres
 
 if TYPE_CHECKING:
     from tests.e2e.gateways import Gate
@@ -127,11 +128,8 @@ class House:
 
     def client(self, kiosk_id: str = "kiosk-1", **settings: Any) -> AuthClient:
         """A kiosk's real client, new and for one thread."""
-        server = ServerSettings(
-            url=f"https://127.0.0.1:{self.site.port}",
-            pins=(self.site.pin,),
-            **{"read_timeout_s": 30, "retries": 0, **settings},
-        )
+        usual = {"url": self.site.url, "pins": (self.site.pin,), "read_timeout_s": 30, "retries": 0}
+        server = ServerSettings(**{**usual, **settings})
         return AuthClient(server, kiosk_id, self.keys[kiosk_id], real_surroundings())
 
     def submission(
@@ -216,9 +214,9 @@ class House:
 
     def verify(self) -> ChainReport:
         """Check the whole chain and every checkpoint."""
-        path = load_settings(self.site.settings).store.checkpoints
+        settings = load_settings(self.site.settings).store
         with self.store() as (database, keyring):
-            checkpoints = Checkpoints(path, keyring.audit)
+            checkpoints = Checkpoints.of(settings, keyring.audit)
             return checkpoints.verify(AuditLog(database).chain())
 
 
@@ -294,19 +292,24 @@ def ada_folder(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) ->
 
 
 @pytest.fixture(scope="session")
-def made_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path) -> Iterator[House]:
+def made_house(
+    tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path, request: pytest.FixtureRequest
+) -> Iterator[House]:
     """A site with two kiosks and many people, its server not running yet.
 
     It asks for no movements, which would only take time; `test_presence.py` has a site that does.
     """
     site = Site(tmp_path_factory.mktemp("house"), models_folder.absolute(), name="house", presence="passive")
+    if postgres.IS_WANTED:
+        server: postgres.Server = request.getfixturevalue("postgresql_server")
+        site.postgresql = server.url(server.new())
     # A killed server cannot tidy up: its temporary folders go where pytest's go.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-        yield from _made_house(site, ada_folder)
+        yield from house_of(site, ada_folder)
 
 
-def _made_house(site: Site, ada_folder: Path, people: int = PEOPLE) -> Iterator[House]:
+def house_of(site: Site, ada_folder: Path, people: int = PEOPLE) -> Iterator[House]:
     site.init()
     # Here one address stands for a whole fleet, and all people have one face.
     text = site.settings.read_text().replace("threads = 8\n", "threads = 8\nconnections_per_address = 100\n")
@@ -327,6 +330,23 @@ def _made_house(site: Site, ada_folder: Path, people: int = PEOPLE) -> Iterator[
         site.kill_server()
     # Workers end a moment after the process that began them.
     House.until(lambda: _processes_of(site) == [], 30, "every process of the site has ended")
+
+
+def houses_of(
+    site: Site, ada_folder: Path, folders: Sequence[Path], *, people: int = PEOPLE, face: str = ""
+) -> Iterator[list[House]]:
+    """The same house at a server of the site's and at one in each folder, with a worker each; `face` is one setting."""
+    for first in house_of(site, ada_folder, people):
+        text = site.settings.read_text().replace("workers = 2", "workers = 1")
+        site.settings.write_text(text.replace("\npresence =", f"\n{face}\npresence ="))
+        made = [first, *(replace(first, site=site.sibling(folder)) for folder in folders)]
+        try:
+            for house in made:
+                house.site.start_server()
+            yield made
+        finally:
+            for house in made:
+                house.site.kill_server()
 
 
 def _processes_of(site: Site) -> list[bytes]:
@@ -354,7 +374,7 @@ def house_with_gate(
     from tests.e2e.gateways import made_gate
 
     site = Site(tmp_path_factory.mktemp("gated"), models_folder.absolute(), name="gated", presence="both")
-    for house in _made_house(site, ada_folder, people=0):
+    for house in house_of(site, ada_folder, people=0):
         gate = made_gate(house)
         yield gate
         gate.kill()

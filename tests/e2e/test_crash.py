@@ -6,44 +6,18 @@ import signal
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import bcrypt
-import jwt
 import pytest
 
-from auth_client.errors import Refused, ReplyLost, ServerUnavailable
+from auth_client.errors import Refused, ServerUnavailable
 from auth_contract.actions import Action
-from auth_contract.messages import AttemptReply, LoginRequest
+from auth_contract.messages import AttemptReply
+from tests.e2e.sending import Sent, is_used, submit
 
 KILLS = 2
 CLIENTS = 4
-
-
-@dataclass
-class Sent:
-    """One submission and what came back: `jti` of a grant, the `reason` of a refusal, or that it was lost."""
-
-    kiosk_id: str
-    nonce: str = field(repr=False)
-    submission: LoginRequest = field(repr=False)
-    jti: str | None = None
-    reason: str | None = None
-    is_lost: bool = False
-
-
-def submit(client, sent: Sent) -> None:
-    """Send a submission and note its answer."""
-    try:
-        reply = client.submit(Action.LOGIN, sent.submission, sent.nonce)
-        claims = jwt.decode(reply.assertion, options={"verify_signature": False})
-        assert claims["nonce"] == sent.nonce
-        sent.jti = claims["jti"]
-    except ReplyLost:
-        sent.is_lost = True
-    except Refused as refused:
-        sent.reason = refused.reply.reason.value
 
 
 class Crowd:
@@ -199,16 +173,6 @@ def test_sigterm_lets_a_login_in_flight_finish_and_signs_the_last_row(house, slo
     assert (report.head.sequence, report.unsigned_rows) == (report.proved_to, 0)
     (row,) = house.rows(slow_person.name)
     assert house.detail(row)["assertion"] == sent[0].jti
-
-
-def is_used(database, nonce: str) -> bool:
-    """Whether the server has used up the attempt of this nonce."""
-    from sqlalchemy import select
-
-    from auth_server.store.models import ATTEMPTS
-
-    with database.read() as session:
-        return session.execute(select(ATTEMPTS.c.used_at).where(ATTEMPTS.c.nonce == nonce)).scalar_one() is not None
 
 
 def is_ready(house) -> bool:

@@ -3,6 +3,8 @@
 import json
 import re
 
+from tests.postgres import IN_A_FILE
+
 
 def test_alive_and_ready(house):
     assert house.probe("/livez") == (200, '{"alive":true}')
@@ -27,6 +29,7 @@ def test_metrics_are_gathered_over_all_workers(house):
     assert {granted(house) for _ in range(6)} == {before + 6}
 
 
+@IN_A_FILE
 def test_a_server_whose_store_was_moved_away_says_that_it_is_not_ready(house):
     store = house.site.folder / "site" / "store" / "4auth.db"
     moved = store.with_name("moved.db")

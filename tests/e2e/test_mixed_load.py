@@ -25,9 +25,9 @@ from auth_client.errors import Refused
 from auth_contract.actions import Action
 from auth_contract.messages import SUBMISSIONS
 from demo.site import Site
-from tests.e2e.conftest import MACS, PASSWORD, House, Person, _made_house
+from tests.e2e.conftest import MACS, PASSWORD, House, Person, house_of
 
-LOAD_S = float(os.environ.get("FOURAUTH_LOAD_S", "60"))
+LOAD_S = float(os.environ.get("FOURAUTH_LOAD_S", "30"))
 CLIENTS = 4
 NEW_PASSWORDS = ("Silver otter 93", "Amber falcon 58")
 CHECKED_PASSWORDS = 24
@@ -54,7 +54,7 @@ def busy_house(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ad
     """A site of its own: its keys are rotated."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-        for house in _made_house(
+        for house in house_of(
             Site(tmp_path_factory.mktemp("busy"), models_folder.absolute(), name="busy", presence="passive"), ada_folder
         ):
             house.site.start_server()

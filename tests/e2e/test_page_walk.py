@@ -23,7 +23,7 @@ from demo.puppet import ada
 from demo.screens import SIZES, chromium
 from demo.site import Site
 from kiosk_agent.phrases import Language
-from tests.e2e.conftest import MACS, House, _made_house
+from tests.e2e.conftest import MACS, House, house_of
 from tests.e2e.pages import AXE, MEASURE
 
 pytestmark = [
@@ -46,7 +46,7 @@ _ENDS = ("granted", "done", "denied", "capture_again", "locked", "waiting")
 def site(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path) -> Iterator[House]:
     """A site that asks for movements, its server running."""
     made = Site(tmp_path_factory.mktemp("walk"), models_folder.absolute(), name="walk", presence="both")
-    for house in _made_house(made, ada_folder):
+    for house in house_of(made, ada_folder):
         made.start_server()
         yield house
 

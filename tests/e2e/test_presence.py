@@ -9,7 +9,7 @@ import pytest
 from demo.pictures import write_person
 from demo.puppet import ada
 from demo.site import Site
-from tests.e2e.conftest import House, _made_house
+from tests.e2e.conftest import House, house_of
 
 GUIDED = {"patience_s": 2.0, "movement_s": 2.0, "movement_interval_s": 0.08}
 
@@ -18,7 +18,7 @@ GUIDED = {"patience_s": 2.0, "movement_s": 2.0, "movement_interval_s": 0.08}
 def asking(tmp_path_factory: pytest.TempPathFactory, models_folder: Path, ada_folder: Path) -> Iterator[House]:
     """The site, its server running."""
     site = Site(tmp_path_factory.mktemp("asking"), models_folder.absolute(), name="asking", presence="both")
-    for house in _made_house(site, ada_folder):
+    for house in house_of(site, ada_folder):
         site.start_server()
         yield house
 

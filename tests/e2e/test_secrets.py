@@ -12,6 +12,7 @@ import pytest
 from auth_client.errors import Refused
 from auth_contract.actions import Action
 from auth_server.keyring import KEY_FILES
+from tests import postgres
 
 WRONG_PASSWORD = "Loud badger 58"
 
@@ -84,6 +85,13 @@ def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
     ]
 
 
+def database_files(server: postgres.Server) -> dict[str, bytes]:
+    """All that PostgreSQL keeps, its write-ahead log too."""
+    server.execute("CHECKPOINT")
+    files = [path for path in server.data.rglob("*") if path.is_file()]
+    return {str(path.relative_to(server.data)): path.read_bytes() for path in files}
+
+
 def written_files(house) -> dict[str, bytes]:
     """All that the processes wrote into the site's folder: logs, store, WAL, checkpoints, settings."""
     folder = house.site.folder
@@ -98,7 +106,7 @@ def of_process(pid: int) -> dict[str, bytes]:
     return {f"{pid} {name}": Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")}
 
 
-def test_a_run_with_a_grant_and_refusals_leaves_no_secret_anywhere(house):
+def test_a_run_with_a_grant_and_refusals_leaves_no_secret_anywhere(house, request):
     person = house.person()
     right, second, wrong = person.code(), person.code(), person.wrong_code()
     with house.kiosk_process() as kiosk:
@@ -121,7 +129,11 @@ def test_a_run_with_a_grant_and_refusals_leaves_no_secret_anywhere(house):
     shown["screen"] = "".join(kiosk.screen).encode()
     shown["audit log"] = "\n".join(map(repr, house.rows())).encode()
     shown |= written_files(house)
-    assert {"server.log", "kiosk-1/kiosk.log", "site/store/4auth.db", "site/store/4auth.db-wal"} <= set(shown)
+    store = {"site/store/4auth.db", "site/store/4auth.db-wal"}
+    if postgres.IS_WANTED:
+        store = {"PG_VERSION", "pg_hba.conf"}
+        shown |= database_files(request.getfixturevalue("postgresql_server"))
+    assert {"server.log", "kiosk-1/kiosk.log", *store} <= set(shown)
 
     secrets = typed_secrets(person, [right, second, wrong], house.picture) | key_secrets(house)
     secrets |= {"the assertion": token.encode(), "the assertion's signature": token.rpartition(".")[2].encode()}
