@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 MODELS := .cache/models
 MODELS_ARCHIVE ?=
 PYTEST_ARGS ?=
+LOAD_ARGS ?=
 
 # onnxruntime's wheel writes a device id to the disk when imported, unless told not to.
 export ORT_DISABLE_TELEMETRY := 1
@@ -59,14 +60,18 @@ imports: $(READY) ## Check which package may import which
 tests: $(READY) $(MODELS_READY) ## Run the tests alone (PYTEST_ARGS='-k lockout' chooses)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: tests-postgresql
+tests-postgresql: $(READY) $(MODELS_READY) ## The tests of server, provisioning and all together, with every store on PostgreSQL (an hour)
+	@FOURAUTH_STORE=postgresql $(BIN)/python -m pytest $(PYTEST_ARGS) tests/auth_server tests/provisioning tests/e2e
+
 .PHONY: nightly
-nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions, the wire, mixed load, every sequence
-	@FOURAUTH_NIGHTLY=1 FOURAUTH_LOAD_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
+nightly: $(READY) $(MODELS_READY) ## Search for longer: the model of all actions, the wire, mixed load, chaos, every sequence
+	@FOURAUTH_NIGHTLY=1 FOURAUTH_LOAD_S=600 FOURAUTH_CHAOS_S=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 --hypothesis-profile=nightly \
 		tests/auth_server/pipeline/test_model.py tests/auth_server/gateway/test_fuzz.py tests/e2e/test_mixed_load.py \
-		tests/auth_server/face/test_every_sequence.py
+		tests/e2e/test_chaos.py tests/auth_server/face/test_every_sequence.py
 
 .PHONY: drills
-drills: $(READY) $(MODELS_READY) ## A deployed site: faults, new keys, good and bad releases, a lost server (as root, three quarters of an hour)
+drills: $(READY) $(MODELS_READY) ## A deployed site: faults, new keys, good and bad releases, lost servers and databases (as root, an hour and a half)
 	@FOURAUTH_DRILLS=1 $(BIN)/python -m pytest -s tests/deploy/test_*.py
 
 .PHONY: hardware-qemu
@@ -88,6 +93,10 @@ run: $(READY) $(MODELS_READY) ## The same site left running, for a person to try
 .PHONY: bench
 bench: $(READY) $(MODELS_READY) ## Measure; prints a table and writes JSON
 	@$(BIN)/python -m bench
+
+.PHONY: load
+load: $(READY) $(MODELS_READY) ## 1 to 256 kiosks at one, two and three servers, and a plot (as root, twenty minutes; LOAD_ARGS=--quick)
+	@$(BIN)/python -m bench.load $(LOAD_ARGS)
 
 .PHONY: soak
 soak: $(READY) $(MODELS_READY) ## 500 people at a kiosk with each screen: memory, threads, open files, writes (20 minutes)

@@ -5,6 +5,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -96,14 +97,28 @@ def fill(folder: Path, rows: int) -> tuple[Keyring, Database, Path]:
 
 def append_rows(database: Database, rows: int, head: Head) -> Iterator[StoredRow]:
     """Write so many rows after `head`, many in a transaction, and give each as it is written."""
-    driver: Any = database.engine.raw_connection().driver_connection
-    driver.execute("PRAGMA query_only = OFF")
+    write = _insert if database.is_file else _copy
     made = _rows(rows, head)
-    while batch := list(islice(made, _BATCH)):
-        driver.execute("BEGIN IMMEDIATE")
-        driver.executemany(_INSERT, batch)
-        driver.execute("COMMIT")
-        yield from batch
+    with closing(database.engine.raw_connection()) as borrowed:
+        driver: Any = borrowed.driver_connection
+        while batch := list(islice(made, _BATCH)):
+            write(driver, batch)
+            yield from batch
+        borrowed.detach()  # it is not as the store's own connections are
+
+
+def _insert(driver: Any, batch: list[StoredRow]) -> None:
+    driver.execute("PRAGMA query_only = OFF")
+    driver.execute("BEGIN IMMEDIATE")
+    driver.executemany(_INSERT, batch)
+    driver.execute("COMMIT")
+
+
+def _copy(driver: Any, batch: list[StoredRow]) -> None:
+    with driver.cursor() as cursor, cursor.copy("COPY access_logs FROM STDIN") as copy:
+        for row in batch:
+            copy.write_row(row)
+    driver.commit()
 
 
 def _rows(count: int, head: Head) -> Iterator[StoredRow]:

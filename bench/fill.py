@@ -20,10 +20,10 @@ _PICTURE_BYTES = 1024
 _EMBEDDING_BYTES = 2048
 
 
-def fill_accounts(database: Database, cipher: FieldCipher, count: int) -> None:
-    """Add so many accounts that nobody can log in to."""
+def fill_accounts(database: Database, cipher: FieldCipher, count: int, first: int = 0) -> None:
+    """Add so many accounts that nobody can log in to, numbered from `first`."""
     now = datetime.now(UTC)
-    numbers = iter(range(count))
+    numbers = iter(range(first, first + count))
     while batch := list(islice(numbers, _BATCH)):
         made = [_account(cipher, f"resident {number}", now) for number in batch]
         with database.transaction() as session:
