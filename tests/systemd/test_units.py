@@ -305,13 +305,14 @@ def secret_paths(model: type[BaseModel], within: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         kinds = [field.annotation, *get_args(field.annotation)]
         kinds += [inner for kind in kinds for inner in get_args(kind)]
-        if Path in kinds and re.fullmatch(r"keys|key_file|tls_key|secret_file", name):
+        if Path in kinds and re.fullmatch(r"keys|key_file|tls_key|secret_file|password_file", name):
             yield f"{within}{name}"
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from secret_paths(kind, f"{within}{name}.")
 
 
+PASSWORD = {"postgresql.password": "/etc/4auth/keys/postgresql.password"}
 KEYS = {form.file: f"/etc/4auth/keys/{form.file}" for form in [*FORMS.values(), RETIRED_AUDIT]}
 SECRETS: dict[str, tuple[type[BaseModel], dict[str, dict[str, str]]]] = {
     "4auth-server.service": (
@@ -320,6 +321,7 @@ SECRETS: dict[str, tuple[type[BaseModel], dict[str, dict[str, str]]]] = {
             "store.keys": KEYS,
             "listen.tls_key": {"server.key": "/etc/4auth/tls/server.key"},
             "notify.secret_file": {"notify.secret": "/etc/4auth/keys/notify.secret"},
+            "store.database.password_file": PASSWORD,
         },
     ),
     "4auth-gateway.service": (
@@ -336,8 +338,8 @@ SECRETS: dict[str, tuple[type[BaseModel], dict[str, dict[str, str]]]] = {
             "door.secret_file": {"door.secret": "/var/lib/4auth/kiosk/door.secret"},
         },
     ),
-    "4auth-backup.service": (BaseModel, {"store.keys": KEYS}),
-    "4auth-audit-ship.service": (BaseModel, {"store.keys": KEYS}),
+    "4auth-backup.service": (BaseModel, {"store.keys": KEYS, "store.database.password_file": PASSWORD}),
+    "4auth-audit-ship.service": (BaseModel, {"store.keys": KEYS, "store.database.password_file": PASSWORD}),
 }
 """For each unit: its settings, and for each of those that names secrets the credentials and where root keeps them."""
 
@@ -372,7 +374,7 @@ def test_the_copies_lie_where_the_originals_would(name: str) -> None:
 def test_what_not_every_site_has_is_no_reason_not_to_start(unit: Unit) -> None:
     spared = {line.split(":", 1)[0]: line.split(":", 1)[1] for line in unit.all("Service", "SetCredential")}
     loaded = dict(line.split(":", 1) for line in unit.all("Service", "LoadCredential"))
-    assert set(spared) == set(loaded) & {"audit.pub", "notify.secret", "door.secret"}
+    assert set(spared) == set(loaded) & {"audit.pub", "notify.secret", "door.secret", "postgresql.password"}
     if "audit.pub" in spared:
         assert RETIRED_AUDIT.parse(spared.pop("audit.pub").encode()) == ()
     # Too short to be taken for a secret where the settings name one that is not there.
