@@ -92,17 +92,6 @@ class Controller:
 
     def write_inventory(self, **changes: Any) -> None:
         """Write the inventory; `changes` are variables for all hosts, laid over the lab's."""
-        self.inventory.parent.mkdir(exist_ok=True)
-        common = {
-            "ansible_user": "root",
-            "ansible_ssh_private_key_file": str(self.lab.key),
-            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
-            # Nobody answers there: the hosts share this machine's clock.
-            "base_time_sources": [CONTROLLER, "10.77.0.2"],
-            "base_ssh_from": [f"{CONTROLLER}/32"],
-            "vault_backup_passphrase": "only the lab knows this",
-            **changes,
-        }
         server = {
             "ansible_host": SERVER.address,
             "auth_server_site": SITE,
@@ -116,7 +105,22 @@ class Controller:
                 {"what": "old clients", "port": 65432, "from": [f"{OLD_CLIENT}/32"]},
             ],
         }
-        groups = {"servers": {"hosts": {SERVER.name: server}}, "kiosks": {"hosts": {KIOSK.name: _kiosk()}}}
+        groups = {"servers": {"hosts": {SERVER.name: server}}, "kiosks": {"hosts": {KIOSK.name: kiosk_variables()}}}
+        self.write_groups(groups, **changes)
+
+    def write_groups(self, groups: Mapping[str, Any], **changes: Any) -> None:
+        """Write an inventory of these groups; `changes` are variables for all hosts, laid over the lab's."""
+        self.inventory.parent.mkdir(exist_ok=True)
+        common = {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.lab.key),
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+            # Nobody answers there: the hosts share this machine's clock.
+            "base_time_sources": [CONTROLLER, "10.77.0.2"],
+            "base_ssh_from": [f"{CONTROLLER}/32"],
+            "vault_backup_passphrase": "only the lab knows this",
+            **changes,
+        }
         self.inventory.write_text(json.dumps({"all": {"vars": common, "children": groups}}, indent=1))
 
     def play(self, name: str, *options: str, timeout_s: float = 600) -> Run:
@@ -138,13 +142,13 @@ class Controller:
         """The name of the release that is in force on a host."""
         return self.lab.ssh(host, "readlink /opt/4auth/current").strip().removeprefix("releases/")
 
-    def provision(self, *words: str) -> dict[str, Any]:
-        """Run `4auth-provision` on the server and return its JSON."""
-        said = self.lab.ssh(SERVER, "/opt/4auth/current/bin/4auth-provision", "--json", *words)
+    def provision(self, *words: str, on: Host = SERVER) -> dict[str, Any]:
+        """Run `4auth-provision` on a server and return its JSON."""
+        said = self.lab.ssh(on, "/opt/4auth/current/bin/4auth-provision", "--json", *words)
         return dict(json.loads(said))
 
 
-def _kiosk() -> dict[str, Any]:
+def kiosk_variables() -> dict[str, Any]:
     """A kiosk without hardware: a person from a folder, keys from a pipe, a screen of lines in the journal."""
     acts = {movement.value: [f"{PERSON}/{movement.value}"] for movement in Movement}
     settings = {

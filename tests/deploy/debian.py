@@ -23,7 +23,7 @@ BASE = (
     *("python3", "python3-apt"),
 )
 # What the roles may ask for.
-PACKAGES = ("chrony", "nftables", "nginx", "python3-venv", "unattended-upgrades")
+PACKAGES = ("chrony", "nftables", "nginx", "postgresql", "python3-venv", "unattended-upgrades")
 
 
 @dataclass(frozen=True)

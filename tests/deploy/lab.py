@@ -76,6 +76,7 @@ class Lab:
     debian: Debian
     hosts: tuple[Host, ...] = (SERVER, KIOSK)
     up_within_s: float = 60.0
+    namespace: str = NAMESPACE
     _machines: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -97,7 +98,7 @@ class Lab:
         self.debian.make()
         self.folder.mkdir(parents=True)
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
-        _run("ip", "netns", "add", NAMESPACE)
+        _run("ip", "netns", "add", self.namespace)
         self.inside("ip", "link", "set", "lo", "up")
         self.inside("ip", "link", "add", BRIDGE, "type", "bridge")
         self.inside("ip", "addr", "add", f"{CONTROLLER}/24", "dev", BRIDGE)
@@ -129,18 +130,18 @@ class Lab:
         """Start the program that a host runs in, so that `cut` can end it."""
         with (self.folder / f"{host.name}.log").open("ab") as log:
             self._machines[host.name] = subprocess.Popen(
-                _in_namespace(command),
+                [*self.in_namespace, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 env={**os.environ, **env},
-                preexec_fn=lambda: _enter_cgroups(host),
+                preexec_fn=lambda: self._enter_cgroups(host),
             )
 
     def cut(self, host: Host) -> None:
         """Cut a host's power: every process of it ends at once."""
-        group = _cgroup("unified", host)
+        group = self._cgroup("unified", host)
         (group / "cgroup.kill").write_text("1")
         _wait_until(lambda: "populated 0" in (group / "cgroup.events").read_text(), f"{host.name} to be off")
         machine = self._machines.pop(host.name, None)
@@ -160,26 +161,27 @@ class Lab:
     @property
     def in_namespace(self) -> list[str]:
         """What a command line begins with that runs in the lab's network."""
-        return _in_namespace([])
+        # Not `ip netns exec`: it mounts /sys anew, and the cgroups are gone.
+        return ["nsenter", f"--net=/run/netns/{self.namespace}"]
 
     def inside(self, *words: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
         """Run a program of this machine in the lab's network; returns what it printed. Raises RuntimeError."""
-        return _run(*_in_namespace(words), env=env, timeout_s=timeout_s)
+        return _run(*self.in_namespace, *words, env=env, timeout_s=timeout_s)
 
     def ssh(self, host: Host, *words: str, text: str | None = None, timeout_s: float = 120) -> str:
         """Run a command line on a host as root; returns what it printed. Raises RuntimeError with what went wrong."""
-        return _run(*_in_namespace([*self.ssh_words(host), *words]), text=text, timeout_s=timeout_s)
+        return _run(*self.in_namespace, *self.ssh_words(host), *words, text=text, timeout_s=timeout_s)
 
     def send(self, host: Host, command: str, data: bytes) -> None:
         """Run a command line on a host as root with `data` at its input. Raises CalledProcessError."""
-        words = _in_namespace([*self.ssh_words(host), command])
+        words = [*self.in_namespace, *self.ssh_words(host), command]
         subprocess.run(words, input=data, check=True, capture_output=True, timeout=120)
 
     def begin(self, host: Host, command: str, into: Path) -> "subprocess.Popen[bytes]":
         """Begin a command line on a host as root, whose output goes to a file here; its input is open."""
         with into.open("wb") as file:
             return subprocess.Popen(
-                _in_namespace([*self.ssh_words(host), command]), stdin=subprocess.PIPE, stdout=file, stderr=file
+                [*self.in_namespace, *self.ssh_words(host), command], stdin=subprocess.PIPE, stdout=file, stderr=file
             )
 
     def ssh_words(self, host: Host) -> list[str]:
@@ -195,18 +197,28 @@ class Lab:
     def teardown(self) -> None:
         """End every host and remove the network and the hosts' files, whatever an earlier run left of them."""
         for host in self.hosts:
-            if _cgroup("unified", host).is_dir():
+            if self._cgroup("unified", host).is_dir():
                 self.cut(host)
             root = self.root(host)
             while os.path.ismount(root):
                 _run("umount", str(root))
             for hierarchy in _HIERARCHIES:
-                _remove_cgroup(_cgroup(hierarchy, host))
+                _remove_cgroup(self._cgroup(hierarchy, host))
             with suppress(OSError):  # there is none, or another run uses it too
                 (Path("/run/systemd/nspawn/propagate") / host.name).rmdir()
-        if Path("/run/netns", NAMESPACE).exists():
-            _run("ip", "netns", "del", NAMESPACE)
+        if Path("/run/netns", self.namespace).exists():
+            _run("ip", "netns", "del", self.namespace)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _cgroup(self, hierarchy: str, host: Host) -> Path:
+        return _CGROUPS / hierarchy / f"{self.namespace}-{host.name}"
+
+    def _enter_cgroups(self, host: Host) -> None:
+        """Give a host cgroups of its own: two in the same could not stop their units."""
+        for hierarchy in _HIERARCHIES:
+            group = self._cgroup(hierarchy, host)
+            group.mkdir(exist_ok=True)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
 
     def _answers(self, host: Host) -> bool:
         try:
@@ -237,23 +249,6 @@ class Lab:
         os.utime(root / "var/lib/apt/lists", (0, 0))  # what debootstrap knew of packages is of other sources
         (ssh / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
         _run("ssh-keygen", "-q", "-A", "-f", str(root))
-
-
-def _in_namespace(words: Sequence[str]) -> list[str]:
-    # Not `ip netns exec`: it mounts /sys anew, and the cgroups are gone.
-    return ["nsenter", f"--net=/run/netns/{NAMESPACE}", *words]
-
-
-def _cgroup(hierarchy: str, host: Host) -> Path:
-    return _CGROUPS / hierarchy / f"{NAMESPACE}-{host.name}"
-
-
-def _enter_cgroups(host: Host) -> None:
-    """Give a host cgroups of its own: two in the same could not stop their units."""
-    for hierarchy in _HIERARCHIES:
-        group = _cgroup(hierarchy, host)
-        group.mkdir(exist_ok=True)
-        (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def _remove_cgroup(group: Path) -> None:

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from auth_client.client import AuthClient, real_surroundings
 from auth_client.device_key import load_or_make_key
 from auth_client.errors import Refused
@@ -160,4 +162,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # what is printed are outcomes alone
     main(Path(sys.argv[1]))
