@@ -11,6 +11,8 @@ from typing import Final
 import cv2
 import numpy as np
 
+from demo.qr_reader import read_qr
+
 _TOKEN: Final = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])|(.)", re.DOTALL)
 _HALVES: Final = {" ": (0, 0), "\u2580": (1, 0), "\u2584": (0, 1), "\u2588": (1, 1)}
 """Whether the upper and the lower half of a character are ink."""
@@ -70,7 +72,7 @@ class Terminal:
         """The text of the QR code that is seen, or nothing where there is none."""
         pixels = np.array([_pixels(line, half) for line in self._screen for half in (0, 1)], dtype=np.uint8)
         image = cv2.resize(pixels, None, fx=_DOT, fy=_DOT, interpolation=cv2.INTER_NEAREST)
-        return str(cv2.QRCodeDetector().detectAndDecode(image)[0])
+        return read_qr(image)
 
     def _command(self, parameters: str, command: str) -> None:
         numbers = [int(number or 0) for number in parameters.split(";")]

@@ -20,6 +20,7 @@ from demo.kiosk import Kiosk
 from demo.phone import Phone
 from demo.pictures import acts_of, write_person
 from demo.puppet import ada
+from demo.qr_reader import read_qr
 from demo.screens import SIZES, chromium
 from demo.site import Site
 from kiosk_agent.phrases import Language
@@ -120,9 +121,8 @@ class Visitor:
         self.wait("qr")
         for _ in range(_LOOKS):
             seen = np.frombuffer(self._page.locator("#code").screenshot(), np.uint8)
-            text = cv2.QRCodeDetector().detectAndDecode(cv2.imdecode(seen, cv2.IMREAD_COLOR))[0]
-            if text:
-                return str(text)
+            if text := read_qr(cv2.imdecode(seen, cv2.IMREAD_COLOR)):
+                return text
         raise AssertionError(f"no QR code can be read in {_LOOKS} pictures of the page")
 
     def _look(self, step: str) -> None:

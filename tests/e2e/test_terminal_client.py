@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
 from demo.kiosk import backends
 from demo.phone import Phone
+from demo.qr_reader import read_qr_file
 from demo.seat import Seat
 from demo.site import command
 
@@ -48,7 +48,7 @@ def test_an_invited_person_registers_by_the_picture_and_logs_in(house: Any, seat
             seat.look_for("own name")
     seat.look_for("As a picture: ")
     [picture] = memory.rglob("*.png")
-    phone = Phone(cv2.QRCodeDetector().detectAndDecode(cv2.imread(str(picture)))[0])
+    phone = Phone(read_qr_file(picture))
     seat.type(f"{phone.code()}\r")
     seat.look_for("Registered")
     assert list(memory.iterdir()) == []

@@ -14,6 +14,7 @@ import pyotp
 import pytest
 
 from demo import puppet
+from demo.qr_reader import read_qr
 from tests.e2e.gateways import DEVICE, OTHER_DEVICE, Gate
 from tests.e2e.plain_client import PlainClient, Who
 
@@ -36,7 +37,7 @@ class Phone:
         png = np.frombuffer(base64.b64decode(reply["qr_png_b64"], validate=True), np.uint8)
         picture = cv2.imdecode(png, cv2.IMREAD_GRAYSCALE)
         assert picture is not None
-        scanned = str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
+        scanned = read_qr(picture)
         assert scanned == reply["provisioning_uri"], "the picture and the text say the same"
         app = pyotp.parse_uri(scanned)
         assert isinstance(app, pyotp.TOTP)

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import bcrypt
-import cv2
 import pyotp
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL import Image
 from auth_server.accounts import Accounts
 from auth_server.domain import Template
 from auth_server.errors import ModelsRefused
+from demo.qr_reader import read_qr_file
 from tests.postgres import IN_A_FILE
 
 MAC = "b8:27:eb:12:34:56"
@@ -62,10 +62,6 @@ def stored_picture(desk):
         return Accounts(site.database, site.keyring.field, "test-model").face_picture("ann")
 
 
-def read_qr(path: Path) -> str:
-    return cv2.QRCodeDetectorAruco().detectAndDecode(cv2.imread(str(path)))[0]
-
-
 def test_what_was_given_is_what_the_factors_compare_with(desk, add, tmp_path):
     result = add("--qr-file", tmp_path / "qr.png", name="Änn")
     assert result.exit_code == 0, result.stderr
@@ -74,7 +70,7 @@ def test_what_was_given_is_what_the_factors_compare_with(desk, add, tmp_path):
     assert bcrypt.checkpw(PASSWORD.encode(), stored.password_hash)
     assert stored.template == Template("test-model", b"\1" * 16)
     assert stored.mac_addresses == {MAC}
-    assert pyotp.parse_uri(read_qr(tmp_path / "qr.png")).secret == stored.totp_secret
+    assert pyotp.parse_uri(read_qr_file(tmp_path / "qr.png")).secret == stored.totp_secret
     assert stored.totp_last_step == 0
 
 
@@ -139,7 +135,7 @@ def test_the_password_is_asked_for_twice_and_not_echoed(desk, face, typist):
 
 
 def code_from(desk, qr: Path):
-    return lambda: pyotp.parse_uri(read_qr(qr)).at(desk.clock())
+    return lambda: pyotp.parse_uri(read_qr_file(qr)).at(desk.clock())
 
 
 def test_the_account_is_made_when_the_app_shows_the_right_code(desk, add, typist, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from auth_contract.actions import Action
 from auth_server.domain import Template
 from auth_server.factors import password
+from demo.qr_reader import read_qr_file
 from provisioning.user_lookup import accounts_of, changes_of
 
 PASSWORD = "correct Horse 7 battery"
@@ -61,9 +62,7 @@ def test_a_second_factor_is_shown_once_and_proved_by_a_code(desk, typist, tmp_pa
     uri = tmp_path / "qr.png"
 
     def code() -> str:
-        import cv2
-
-        text = cv2.QRCodeDetectorAruco().detectAndDecode(cv2.imread(str(uri)))[0]
+        text = read_qr_file(uri)
         return pyotp.TOTP(pyotp.parse_uri(text).secret).at(desk.clock())
 
     done = desk(

@@ -12,6 +12,7 @@ from auth_contract.messages import ChangeReply, ErrorReply, LoginReply, PendingC
 from auth_server.errors import CaptureAgain, Denied, KioskRefused, Locked, Malformed, Unavailable, UseKiosk
 from auth_server.gateway.answers import granted, refused
 from auth_server.replies import SENTENCES, refusal
+from demo.qr_reader import read_qr
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 URI = "otpauth://totp/4Auth:ann?secret=JBSWY3DPEHPK3PXP&issuer=4Auth"
@@ -49,11 +50,7 @@ def test_a_login_brings_a_sentence_alone():
 
 
 def _read(png: str) -> str:
-    return str(
-        cv2.QRCodeDetectorAruco().detectAndDecode(
-            cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR)
-        )[0]
-    )
+    return read_qr(cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR))
 
 
 def test_a_new_secret_comes_as_a_uri_and_as_a_picture_of_it():
