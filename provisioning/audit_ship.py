@@ -16,7 +16,8 @@ from provisioning.audit_options import checkpoints_of, place
 from provisioning.audit_shipped import Part, digest_of, part_name, parts_in
 from provisioning.desk import Desk, Site, pass_desk, shared_options
 from provisioning.errors import Refused
-from provisioning.scratch import flush_file, flush_folder, scratch_folder
+from provisioning.on_disk import flush_file, flush_folder
+from provisioning.scratch import scratch_folder
 
 
 @click.command()

@@ -11,7 +11,7 @@ from provisioning.backup_manifest import Manifest
 from provisioning.backup_proof import open_backup
 from provisioning.desk import Site
 from provisioning.errors import Refused
-from provisioning.scratch import flush_folder
+from provisioning.on_disk import flush_folder
 
 SUFFIX: Final = ".4auth-backup"
 """Ends the name of every backup that is looked for in a folder."""

@@ -31,8 +31,9 @@ from provisioning.backup_manifest import KeyIds, Manifest, sign
 from provisioning.backup_proof import Proof, prove, unpack
 from provisioning.desk import Site
 from provisioning.errors import Refused
+from provisioning.on_disk import flush_file, flush_folder
 from provisioning.progress import Progress, progress
-from provisioning.scratch import flush_file, flush_folder, scratch_folder
+from provisioning.scratch import scratch_folder
 from provisioning.standing import HEAD
 from provisioning.steps import Step, no_step
 

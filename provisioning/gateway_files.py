@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from provisioning.new_file import write_new
+from provisioning.on_disk import write_new
 from provisioning.tls import make_identity
 
 _TEMPLATE = """\

@@ -18,7 +18,7 @@ from provisioning.act import Act, commit
 from provisioning.backup_file import CHECKPOINTS, DATABASE
 from provisioning.backup_keys import Ring
 from provisioning.errors import Refused
-from provisioning.scratch import flush_file, flush_folder
+from provisioning.on_disk import flush_file, flush_folder
 from provisioning.steps import Step, no_step
 
 BESIDE: Final = ("-wal", "-shm", "-journal")

@@ -14,8 +14,8 @@ from auth_server.store.location import Postgresql
 from auth_server.store.moving import stay
 from auth_server.store.postgres import is_empty, others_in
 from provisioning.backup_keys import Ring
+from provisioning.on_disk import flush_file, flush_folder
 from provisioning.progress import Progress, progress
-from provisioning.scratch import flush_file, flush_folder
 from provisioning.steps import Step, no_step
 
 

@@ -37,25 +37,6 @@ def scratch_folder(beside: Path, what: str) -> Iterator[Path]:
         os.close(lock)
 
 
-def flush_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk, so that a rename or a new name survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def flush_file(path: Path) -> None:
-    """Bring a file's bytes to the disk, and let go of them in memory: who reads on reads the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
-
-
 def _opened(scratch: Path) -> int:
     try:
         scratch.mkdir(mode=0o700, exist_ok=True)

@@ -23,7 +23,7 @@ from auth_server.store.database import create_database
 from provisioning.act import Act, perform
 from provisioning.errors import Refused
 from provisioning.gateway_files import make_gateway
-from provisioning.new_file import flush_folder, write_new
+from provisioning.on_disk import flush_folder, write_new
 from provisioning.site_plan import SitePlan
 from provisioning.tls import make_identity
 

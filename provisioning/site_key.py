@@ -12,7 +12,7 @@ from auth_server.settings import ListenSettings
 from provisioning.act import Act, perform
 from provisioning.desk import Desk, pass_desk, shared_options
 from provisioning.errors import Refused
-from provisioning.new_file import flush_folder, write_new
+from provisioning.on_disk import flush_folder, write_new
 from provisioning.tls import make_identity, read_pin
 
 

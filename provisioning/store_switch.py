@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auth_server.store.location import Location
 from provisioning.errors import Refused
-from provisioning.new_file import flush_folder
+from provisioning.on_disk import flush_folder
 from provisioning.site_plan import location_text
 
 

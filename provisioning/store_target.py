@@ -14,7 +14,7 @@ from auth_server.store import marks, moving, schema
 from auth_server.store.canary import read_canary
 from auth_server.store.copying import empty
 from auth_server.store.database import Database, open_database
-from auth_server.store.location import Location
+from auth_server.store.location import Location, store_at
 from auth_server.store.postgres import refuse_sorted_by_language
 from provisioning.errors import Refused
 
@@ -50,7 +50,7 @@ def open_target(place: Location, keyring: Keyring) -> Database:
     except SQLAlchemyError as error:
         target.close()
         cause = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise StoreError(f"the store {place} cannot be opened: {cause}") from error
+        raise StoreError(f"{store_at(place)} cannot be opened: {cause}") from error
     except BaseException:
         target.close()
         raise

@@ -21,7 +21,7 @@ from auth_server.store import schema
 from auth_server.store.canary import refuse_other_keys, renew_canary
 from auth_server.store.engine import BUSY_TIMEOUT_S, READ_ONLY, KeySource, cipher_engine, is_of_another_key
 from auth_server.store.in_use import InUse
-from auth_server.store.location import Location
+from auth_server.store.location import Location, store_at
 from auth_server.store.marks import MOVED
 from auth_server.store.models import SITE
 from auth_server.store.postgres import (
@@ -147,7 +147,7 @@ def _store_errors(location: Location) -> Iterator[None]:
         STORE_FAULTS.inc()
         cause = getattr(error, "orig", None) or error
         raise _kind(error, location)(
-            f"the store {location} failed: {type(cause).__name__}: {_first_line(cause)}"
+            f"{store_at(location)} failed: {type(cause).__name__}: {_first_line(cause)}"
         ) from error
 
 
@@ -247,7 +247,7 @@ def _unlocked(location: Location, keyring: Keyring, is_patient: bool) -> Databas
                 f"database.key does not open {location}: point store.keys at the keys that this database was made with"
             ) from None
         raise _kind(error, location)(
-            f"the store {location} cannot be opened: {_first_line(error.orig or error)}"
+            f"{store_at(location)} cannot be opened: {_first_line(error.orig or error)}"
         ) from error
     except BaseException:
         database.close()

@@ -90,3 +90,8 @@ def _file(value: object) -> object:
 
 Location = Annotated[Path | Postgresql, BeforeValidator(_file)]
 """A SQLCipher file by its path, or a PostgreSQL database."""
+
+
+def store_at(location: Location) -> str:
+    """Return a location as the subject of a sentence, which a path alone is not."""
+    return f"the store {location}" if isinstance(location, Path) else str(location)

@@ -164,7 +164,7 @@ def _ask(location: Postgresql, statement: str, *values: str) -> int:
         with connect(location) as connection:
             found = connection.execute(statement.encode(), values or None).fetchone()
     except psycopg.Error as error:
-        raise StoreError(f"the store {location} cannot be opened: {error}") from error
+        raise StoreError(f"{location} cannot be opened: {error}") from error
     return int(found[0]) if found else 0
 
 

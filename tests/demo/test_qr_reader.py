@@ -13,7 +13,7 @@ from demo.terminal import Terminal
 from kiosk_agent.screen.png import png
 from kiosk_agent.screen.qr import modules, qr_lines
 
-CODES = 200
+CODES = 100
 
 
 def uris() -> list[str]:

@@ -78,7 +78,8 @@ def test_a_reader_sees_one_state_and_holds_no_writer_up(database: Database):
 
 def test_a_failure_names_the_store_and_no_value(database: Database):
     _put(database, "a", b"first")
-    with pytest.raises(StoreError, match=r"(?i)^the store .*(4auth\.db|site_).* failed: .*unique") as failure:
+    named = r"(?i)^the (store .*4auth\.db|database site_.*) failed: .*unique"
+    with pytest.raises(StoreError, match=named) as failure:
         _put(database, "a", b"my secret value")
     assert "my secret value" not in f"{failure.value} {failure.value.__cause__}"
 

@@ -188,7 +188,7 @@ def test_a_password_that_cannot_be_read_is_to_be_mended_and_a_server_that_is_gon
         open_database(unread, keyring)
     assert not isinstance(told.value, StoreAway)
     gone = site.location.model_copy(update={"hosts": (str(tmp_path),)})
-    with pytest.raises(StoreAway, match="cannot be opened"):
+    with pytest.raises(StoreAway, match=r"^the database site_\w+ on \S+ cannot be opened: "):
         open_database(gone, keyring)
 
 

@@ -1,4 +1,4 @@
-"""Writing a file that is not there yet, so that it is on the disk when that returns."""
+"""What has to be on the disk, and not only in memory, before the next step is taken."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,19 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have a folder's names on the disk."""
+    """Bring a folder's entries to the disk, so that a rename or a new name survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_file(path: Path) -> None:
+    """Bring a file's bytes to the disk, and let go of them in memory: who reads on reads the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
