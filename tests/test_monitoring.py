@@ -19,7 +19,8 @@ from kiosk_agent.metrics import Metrics
 
 FOLDER = Path(__file__).resolve().parent.parent / "monitoring"
 RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
-PANELS = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
+DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
+PANELS = DASHBOARD["panels"]
 OPERATIONS = (FOLDER.parent / "docs" / "operations.md").read_text()
 UNPACKED = FOLDER.parent / ".cache" / "promtool" / "usr" / "bin"
 PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=str(UNPACKED))
@@ -81,6 +82,19 @@ def test_a_panel_asks_for_what_there_is(panel):
         assert {*re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])} <= grouped_by(target["expr"]) | {"instance"}
 
 
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_shows_the_chosen_sites_alone(panel):
+    for target in panel["targets"]:
+        assert all('site=~"$site"' in matchers for _, matchers in _SELECTED.findall(target["expr"])), target["expr"]
+
+
+def test_a_site_is_chosen_among_those_that_answer_and_all_are_at_first():
+    [site] = [variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "site"]
+    assert site["query"]["query"] == site["definition"] == "label_values(fourauth_ready, site)"
+    assert site["multi"] and site["includeAll"] and site["current"]["value"] == ["$__all"]
+    assert site["allValue"] == ".*", "a target without the label `site` is shown among all, too"
+
+
 def test_every_metric_is_shown():
     asked = {name for panel in PANELS for target in panel["targets"] for name in _NAME.findall(target["expr"])}
     asked |= {name for rule in RULES for name in _NAME.findall(rule["expr"])}
@@ -101,3 +115,13 @@ def test_every_metric_is_shown():
 def test_promtool_takes_the_files_and_sees_alerts_fire_when_they_should(words: tuple[str, ...]):
     done = subprocess.run([str(PROMTOOL), *words], cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: scripts/apt-install.sh brings it")
+def test_promtool_can_read_what_the_panels_ask(tmp_path: Path):
+    asked = [target["expr"].replace("$site", ".*") for panel in PANELS for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    words = [str(PROMTOOL), "check", "rules", str(tmp_path / "panels.yml")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0 and f"{len(asked)} rules found" in done.stdout, done.stdout + done.stderr
