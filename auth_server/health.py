@@ -16,8 +16,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from auth_server.errors import AuthServerError, StoreError
+from auth_server.last_backup import last_backup
 from auth_server.local_port import LocalPort
-from auth_server.metrics import CLOCK_OFFSET, KIOSKS, READY
+from auth_server.metrics import CLOCK_OFFSET, KIOSKS, LAST_BACKUP, READY
 from auth_server.services import Services
 from auth_server.settings import HealthSettings
 from auth_server.signs_of_life import count_states
@@ -98,6 +99,8 @@ def _metrics(services: Services, faults: Mapping[str, str]) -> bytes:
         with suppress(StoreError):  # the metrics of its faults are read all the same
             for state, count in count_states(services.kiosks.list(), services.time.now()).items():
                 KIOSKS.labels(state).set(count)
+            backed_up = last_backup(services.database)
+            LAST_BACKUP.set(0 if backed_up is None else backed_up.timestamp())
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     return generate_latest(registry)

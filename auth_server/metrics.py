@@ -27,6 +27,11 @@ STORE_SECONDS = Histogram(
 )
 STORE_FAULTS = Counter("fourauth_store_faults", "Transactions that the store did not do")
 KIOSKS = Gauge("fourauth_kiosks", "Registered kiosks by state", ["state"], multiprocess_mode="mostrecent")
+LAST_BACKUP = Gauge(
+    "fourauth_last_backup_timestamp_seconds",
+    "When the site was last backed up, 0 where it never was",
+    multiprocess_mode="mostrecent",
+)
 READY = Gauge("fourauth_ready", "Whether this server can serve", multiprocess_mode="mostrecent")
 NOTIFICATIONS_SENT = Counter("fourauth_notifications", "Deliveries of notifications by what came of them", ["outcome"])
 NOTIFICATIONS_WAITING = Gauge(

@@ -18,6 +18,7 @@ from typing import Final
 from auth_server.audit_chain import Head
 from auth_server.canonical import utc_text
 from auth_server.errors import AuthServerError
+from auth_server.last_backup import note_backup
 from auth_server.settings import ServerSettings
 from auth_server.store import schema
 from auth_server.store.backup import copy_database, query
@@ -69,7 +70,8 @@ def make_backup(site: Site, order: Order, to: Path, step: Step = no_step) -> tup
             head, is_named = proof.manifest.head, False
             detail = {"file": str(target), "head": {"row": head.sequence, "hash": head.row_hash}}
             try:
-                with commit(site.database, replace(act, detail=detail)):
+                with commit(site.database, replace(act, detail=detail)) as shared:
+                    note_backup(shared, order.now)
                     _name(packed, target)
                     is_named = True
                     step("named")

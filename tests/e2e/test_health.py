@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 
 from tests.postgres import IN_A_FILE
 
@@ -27,6 +28,16 @@ def test_metrics_are_gathered_over_all_workers(house):
     for _ in range(6):  # either worker may have answered any of them
         house.login(house.person())
     assert {granted(house) for _ in range(6)} == {before + 6}
+
+
+def test_metrics_tell_when_the_site_was_last_backed_up(house, tmp_path):
+    def told() -> float:
+        text = house.probe("/metrics")[1]
+        return float(re.findall(r"^fourauth_last_backup_timestamp_seconds (\S+)$", text, re.MULTILINE)[0])
+
+    assert told() == 0
+    made = house.site.provision("backup", "make", "--to", str(tmp_path))["manifest"]["made_at"]
+    assert {told() for _ in range(6)} == {datetime.fromisoformat(made).timestamp()}
 
 
 @IN_A_FILE

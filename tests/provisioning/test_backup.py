@@ -22,6 +22,7 @@ from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.domain import AuditEntry
 from auth_server.keyring import Keyring
+from auth_server.last_backup import last_backup
 from auth_server.store import schema
 from auth_server.store.backup import opens_with
 from auth_server.store.database import create_database, open_database
@@ -116,6 +117,8 @@ class TestMake:
         row = with_ann.audit_rows()[-1]
         assert (row["action"], row["success"], row["detail"]["file"]) == ("admin.backup.make", True, str(path))
         assert row["detail"]["head"] == told["manifest"]["head"]
+        with with_ann.desk().site() as site:
+            assert last_backup(site.database) == START
 
     def test_nothing_of_anybody_is_readable_in_it_and_no_key_is_in_it(self, with_ann, made):
         data = made.read_bytes()
@@ -646,6 +649,8 @@ class TestKilled:
         if path.exists():
             assert with_ann("backup", "check", path).exit_code == 0
         assert head(with_ann) == before + (step == "recorded")
+        with with_ann.desk().site() as site:
+            assert (last_backup(site.database) is not None) == (step == "recorded")
         again = folder / "again.4auth-backup"
         assert with_ann("backup", "make", "--to", again).exit_code == 0
         assert list(folder.glob(".*")) == []
