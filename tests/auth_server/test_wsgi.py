@@ -206,7 +206,7 @@ def test_a_database_that_does_not_answer_is_no_reason_not_to_try_again(installed
     store = {**installed.members["store"], "database": away}
     done = installed.run(*words, store=store, face={"models": str(models_folder)})
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert done.stderr.startswith("4auth-server: the store the database fourauth on 127.0.0.1:")
+    assert done.stderr.startswith("4auth-server: the database fourauth on 127.0.0.1:")
     assert "Traceback" not in done.stderr
 
 
