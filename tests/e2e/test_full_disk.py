@@ -1,6 +1,7 @@
 """A store that can no longer write: no grant without its row, a clear answer, and all is well again after.
 
-The kernel refuses the workers any file growth beyond a size (RLIMIT_FSIZE), as a full disk would.
+The kernel refuses the workers any file growth beyond a size (RLIMIT_FSIZE), as a full disk would. The disk of
+a shared database is in test_full_database_disk.py.
 """
 
 import resource
@@ -8,6 +9,9 @@ import resource
 import pytest
 
 from auth_client.errors import Refused
+from tests.postgres import IN_A_FILE
+
+pytestmark = IN_A_FILE
 
 ROOM_BYTES = 96 * 1024
 """For the server's own log; the store's write-ahead log passes it within a few logins."""
