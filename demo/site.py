@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 READY_WITHIN_S = 60.0
 """For a machine that is busy with something else; on two idle cores it takes about two seconds."""
@@ -23,11 +23,19 @@ class CommandFailed(Exception):
     """One of 4Auth's own commands did not do what the demo needs; its words are the message."""
 
 
+_GIVEN: Final[set[int]] = set()
+"""Ports that this process was given; the kernel draws one again as soon as it is closed."""
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of loopback that nobody listens on, another one each time."""
+    port = 0
+    while not port or port in _GIVEN:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+    _GIVEN.add(port)
+    return port
 
 
 def command(name: str) -> str:

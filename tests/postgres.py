@@ -41,20 +41,22 @@ def location_of(text: str) -> Location:
 class Server(postgresql.Server):
     """A server that hangs, dies and is replicated on demand."""
 
-    def signal(self, number: int) -> None:
-        """Send a signal to each of its processes."""
+    def signal(self, number: int) -> list[int]:
+        """Send a signal to each of its processes, and return which these are."""
         main = self.pid
         children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        for process in (main, *map(int, children)):
+        processes = [main, *map(int, children)]
+        for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
+        return processes
 
     def kill(self) -> None:
         """End each of its processes at once, as a power cut would, but for what the disk had not written yet."""
-        main = self.pid
-        self.signal(signal.SIGKILL)
+        killed = self.signal(signal.SIGKILL)
         ends = time.monotonic() + 10
-        while Path(f"/proc/{main}").exists():  # else the next start would find it running
+        # Else the next start would find it running, or its memory in use by one that still ends.
+        while any(Path(f"/proc/{process}").exists() for process in killed):
             assert time.monotonic() < ends, "it is not gone"
             time.sleep(0.01)
 

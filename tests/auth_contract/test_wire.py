@@ -224,7 +224,7 @@ class TestClient:
         """After a WireError the connection is of no use any more."""
         gate = Gate(identity, to_frame(to_json(WireReply(status="ok", message="Access granted."))), waits=True)
         gate.start()
-        with WireClient("127.0.0.1", gate.port, context=trusting(identity[0]), timeout_s=0.2) as client:
+        with WireClient("127.0.0.1", gate.port, context=trusting(identity[0]), timeout_s=1.0) as client:
             ann = {"username": "ann", "password": "Correct horse 7", "totp": "123456", "picture": JPEG, "mac": CLIENT}
             with pytest.raises(WireError, match="TimeoutError"):
                 log_in(client, **ann)

@@ -23,10 +23,14 @@ import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
 from auth_server.tls import DeadlineWorker
+from demo.site import free_port
 from provisioning.tls import make_identity
 
-HANDSHAKE_S = 0.6
-REQUEST_S = 1.2
+HANDSHAKE_S = 1.5
+REQUEST_S = 3.0
+SOON_S = 1.5
+"""Well below a request's time, and the two seconds that a server waits for the other side to close."""
+
 THREADS = 4
 PER_ADDRESS = 3
 FAR_S = 10.0
@@ -105,12 +109,6 @@ def _until_closed(connection: socket.socket) -> bytes:
     return text
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The child, with one worker of a few threads."""
@@ -118,7 +116,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made = make_identity("test", "127.0.0.1", datetime.now(UTC))
     (folder / "server.crt").write_bytes(made.certificate_pem)
     (folder / "server.key").write_bytes(made.key_pem)
-    port = _free_port()
+    port = free_port()
     settings = {
         "site": "test",
         "listen": {
@@ -131,7 +129,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             "connections_per_address": PER_ADDRESS,
             "handshake_timeout_s": HANDSHAKE_S,
         },
-        "health": {"port": _free_port()},
+        "health": {"port": free_port()},
         "store": {"database": "none", "keys": "none", "checkpoints": "none"},
         "face": {"models": "none", "queue_max": 1},
     }
@@ -196,7 +194,7 @@ def test_a_handshake_that_dribbles_is_dropped_in_its_time(served):
                 continue
             except OSError:
                 break
-        assert HANDSHAKE_S * 0.5 < time.monotonic() - began < HANDSHAKE_S + 0.6
+        assert HANDSHAKE_S * 0.5 < time.monotonic() - began < HANDSHAKE_S + 3
 
 
 def dribbled_head(connection: ssl.SSLSocket) -> None:
@@ -222,7 +220,7 @@ def test_a_request_that_dribbles_is_dropped_in_its_time_however_lively_it_is(ser
                 continue
             except OSError:
                 break
-        assert REQUEST_S * 0.5 < time.monotonic() - began < REQUEST_S + 1
+        assert REQUEST_S * 0.5 < time.monotonic() - began < REQUEST_S + 3
 
 
 def test_each_request_of_a_kept_connection_has_its_own_time(served):
@@ -241,7 +239,7 @@ def test_each_request_of_a_kept_connection_has_its_own_time(served):
 def test_others_are_served_while_one_dribbles(served):
     with closing(served.tls()) as slow:
         slow.sendall(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
-        assert served.get() < REQUEST_S * 0.7
+        assert served.get() < SOON_S
 
 
 def test_others_are_served_while_one_keeps_open_what_it_should_close(served):
@@ -249,14 +247,14 @@ def test_others_are_served_while_one_keeps_open_what_it_should_close(served):
     with closing(served.tls()) as rude:
         rude.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert rude.recv(4096).startswith(b"HTTP/1.1 200")
-        assert served.get() < REQUEST_S * 0.7
+        assert served.get() < SOON_S
 
 
 def test_others_are_served_while_more_connections_than_threads_say_nothing(served):
     with ExitStack() as silent:
         for number in range(4 * THREADS):
             silent.enter_context(closing(served.connect(f"127.0.0.{10 + number}")))
-        assert served.get() < REQUEST_S * 0.7
+        assert served.get() < SOON_S
 
 
 def test_a_refusal_reaches_a_sender_whose_body_was_not_read(served):
@@ -274,7 +272,7 @@ def test_one_address_cannot_take_all_threads(served):
             half.sendall(b"GET / HTTP/1.1\r\nX-Half: ")
         one_more = greedy.enter_context(closing(served.connect("127.0.0.2")))
         assert _until_closed(one_more) == b""
-        assert served.get() < REQUEST_S * 0.7
+        assert served.get() < SOON_S
 
 
 def test_all_addresses_of_an_ipv6_network_count_as_one_and_its_neighbour_as_another(monkeypatch):

@@ -64,6 +64,8 @@ class Crowd:
         submit(client, sent)
 
 
+# Python's ssl leaves a socket to the collector where the peer resets it between connection and handshake.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_logins_forgets_no_grant_and_grants_nothing_twice(house):
     began = time.monotonic()

@@ -21,7 +21,7 @@ from tests.e2e.conftest import House, Person
 from tests.e2e.gateways import DEVICE, Gate
 from tests.e2e.plain_client import Closed, PlainClient, frame, text_of
 
-SHORT_S = 0.4
+SHORT_S = 1.0
 SOON_S = 5.0
 """For a busy machine; what a limit does, it does within its own time and a little more."""
 
@@ -211,11 +211,13 @@ def test_two_hundred_idle_and_fifty_slow_clients_are_in_nobodys_way(gate: Gate) 
         for number, client in enumerate(crowd[200:]):
             client.send(struct.pack(">I", 300_000) + b" " * number)
         among = [how_long(gate) for _ in range(3)]
-        assert min(among) < 2 * min(alone) + 0.2
         assert [client.ask("999")["status"] for client in crowd[:5]] == ["error"] * 5
         for client in crowd:
             client.close()
         House.until(lambda: gate.files() <= files, SOON_S, "every descriptor is given back")
+        # Before and after, so that a machine that grew slower meanwhile is not taken for the crowd.
+        alone_again = [how_long(gate) for _ in range(3)]
+        assert min(among) < 2 * max(min(alone), min(alone_again)) + 0.2
 
 
 def how_long(gate: Gate) -> float:

@@ -56,7 +56,7 @@ def test_servers_have_granted_what_kiosks_were_told(found: dict[str, Any]) -> No
 
 def test_one_kiosk_alone_is_let_in_as_often_as_its_waits_say(found: dict[str, Any]) -> None:
     alone = found["ramp"][0]["seen"]
-    assert alone["rate"] == pytest.approx(1 / alone["p50"], rel=0.3)
+    assert 0.5 < alone["rate"] * alone["p50"] < 2, "within what one slow login of a few does to a mean"
 
 
 def test_the_output_tells_the_shares_the_bar_and_every_step(found: dict[str, Any]) -> None:
