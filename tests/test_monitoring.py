@@ -21,6 +21,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "monitoring"
 RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 PANELS = DASHBOARD["panels"]
+STATUS = FOLDER.parent / "ansible" / "roles" / "auth_server" / "tasks" / "status.yml"
 OPERATIONS = (FOLDER.parent / "docs" / "operations.md").read_text()
 UNPACKED = FOLDER.parent / ".cache" / "promtool" / "usr" / "bin"
 PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=str(UNPACKED))
@@ -73,6 +74,14 @@ def test_an_alert_asks_for_what_there_is_and_is_explained(rule):
     check(rule["expr"])
     assert rule["annotations"]["summary"] and rule["labels"]["severity"] in {"page", "ticket"}
     assert f"`{rule['alert']}`" in OPERATIONS
+
+
+def test_a_backup_is_too_old_for_prometheus_when_it_is_for_the_playbook():
+    [rule] = [rule for rule in RULES if rule["alert"] == "BackupOld"]
+    looks = yaml.safe_load(STATUS.read_text())
+    [age] = [look["ansible.builtin.find"]["age"] for look in looks if "ansible.builtin.find" in look]
+    days = re.fullmatch(r"-(\d+)d", age)
+    assert days is not None and rule["expr"].endswith(f" > {days[1]} * 86400")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])

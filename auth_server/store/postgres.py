@@ -27,9 +27,17 @@ REPLY_TIMEOUT_S: Final = 10.0
 LONG_REPLY_TIMEOUT_S: Final = 3600.0
 """The same for an administrator's command, which may go through a log of years."""
 
+HOLD_TIMEOUT_S: Final = 2.0
+"""For which a worker may think in a transaction that writes. One that was frozen there holds all others up: two of a
+server, one after the other, less long than these wait for their turn, so that they are late and not refused."""
+
+_LONG_HOLD_TIMEOUT_S: Final = 60.0
+"""The same for an administrator's command, which has files to write meanwhile."""
+
 _CONNECT_TIMEOUT_S: Final = 3
 _LOOK_EVERY_S: Final = 0.1
 _WRITERS_LOCK: Final = 0x34417574680000  # "4Auth"
+_TAKE_TURN: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, true), pg_advisory_xact_lock(%s)"
 _WAIT_FOR_STANDBY: Final = "SyncRepWaitForLSN"
 _RELEASE_MIN: Final = 14
 _NEEDED: Final = {
@@ -52,6 +60,7 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that does not wait for ever, and takes no commit for done that a standby may not have."""
 
     patience_s = REPLY_TIMEOUT_S
+    hold_s = HOLD_TIMEOUT_S
     _is_one_sided = False
 
     def wait(self, gen: PQGen[RV], interval: float = _LOOK_EVERY_S, timeout: float | None = None) -> RV:
@@ -105,7 +114,7 @@ def connect(location: Postgresql, patience_s: float = REPLY_TIMEOUT_S) -> psycop
     settings = {
         "lock_timeout": f"{BUSY_TIMEOUT_S:g}s",
         "statement_timeout": f"{patience_s:g}s",
-        "idle_in_transaction_session_timeout": "60s",  # a server that hangs in a transaction holds the others up
+        "idle_in_transaction_session_timeout": f"{_LONG_HOLD_TIMEOUT_S:g}s",
         "TimeZone": "UTC",
     }
     connection = _Connection.connect(
@@ -118,6 +127,7 @@ def connect(location: Postgresql, patience_s: float = REPLY_TIMEOUT_S) -> psycop
         options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
     )
     connection.patience_s = patience_s
+    connection.hold_s = HOLD_TIMEOUT_S if patience_s <= REPLY_TIMEOUT_S else _LONG_HOLD_TIMEOUT_S
     connection.add_notice_handler(connection.heed)
     try:
         # Each time: a standby that takes over has settings of its own.
@@ -239,7 +249,7 @@ def _begin(connection: Connection) -> None:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             else:
                 # Read committed: a snapshot of before the lock was had would hide what the writer before did.
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
+                cursor.execute(_TAKE_TURN, (f"{driver.driver_connection.hold_s:g}s", _WRITERS_LOCK))
     except psycopg.Error as error:
         if not driver.closed:
             driver.rollback()

@@ -5,10 +5,11 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 
 import psycopg
 import pytest
@@ -147,6 +148,52 @@ def test_one_writes_at_a_time_on_however_many_servers(site, keyring, now, monkey
             AuditLog(other).record(entry(), now)
         assert rows(other) == 0, "who reads waits for nobody"
     assert rows(site) == 1
+
+
+def test_a_server_that_is_frozen_at_its_turn_makes_the_others_late_and_no_more(site, server, keyring, now, monkeypatch):
+    """As one is that is suspended, or swaps: one worker has its turn, the other is the next. Both are undone."""
+    assert 2 * engine.HOLD_TIMEOUT_S < engine.BUSY_TIMEOUT_S
+    monkeypatch.setattr(engine, "HOLD_TIMEOUT_S", 0.3)
+    location, thawed = site.location, Event()
+
+    def freeze(worker: Database, at_turn: Event) -> None:
+        with pytest.raises(StoreError, match="idle-in-transaction"), worker.transaction() as session:
+            AuditLog(worker).append(session, entry(), now)
+            at_turn.set()
+            assert thawed.wait(10)
+
+    with ExitStack() as stack:
+        other, *frozen = [stack.enter_context(closing(Database(location, tuple))) for _ in range(3)]
+        turns = [Event(), Event()]
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        stack.callback(thawed.set)
+        first = pool.submit(freeze, frozen[0], turns[0])
+        assert turns[0].wait(10)
+        second = pool.submit(freeze, frozen[1], turns[1])
+        wait_for_a_queue(server)
+        AuditLog(other).record(entry(), now)
+        assert turns[1].is_set(), "the other frozen worker was the next"
+        assert rows(other) == 1
+        thawed.set()
+        first.result(10)
+        second.result(10)
+        AuditLog(frozen[0]).record(entry(), now)
+        assert rows(other) == 2
+
+
+def wait_for_a_queue(server) -> None:
+    """Until somebody waits for a turn."""
+    with psycopg.connect(**server.location("postgres").parameters, autocommit=True) as connection:
+        ends = time.monotonic() + 10
+        while not connection.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone():
+            assert time.monotonic() < ends, "nobody waits"
+
+
+def test_an_administrators_transaction_may_wait_for_files(site, now, monkeypatch):
+    monkeypatch.setattr(engine, "HOLD_TIMEOUT_S", 0.1)
+    with closing(Database(site.location, tuple, is_patient=True)) as database, database.transaction() as session:
+        AuditLog(database).append(session, entry(), now)
+        assert session.connection().exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "1min"
 
 
 def test_opening_waits_for_no_writer(site, keyring, now, monkeypatch):
