@@ -26,6 +26,7 @@ from auth_server.checkpoint_line import line_of
 from auth_server.errors import StoreError
 from auth_server.key_forms import State
 from auth_server.keyring import SigningKeys, key_id
+from auth_server.on_disk import flush_folder
 from auth_server.settings import StoreSettings
 from auth_server.signed_log import SignedLog, difference, refuse_another
 
@@ -251,7 +252,7 @@ class Checkpoints:
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if is_new:
-                _sync_folder(self.path.parent)
+                flush_folder(self.path.parent)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -281,11 +282,3 @@ def _read_errors(path: Path) -> Iterator[None]:
         return
     except OSError as error:
         raise StoreError(f"the checkpoint file {path} cannot be read: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

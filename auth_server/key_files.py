@@ -16,6 +16,7 @@ from pathlib import Path
 
 from auth_client.access_list import ACL_NAME, is_closed_by_list
 from auth_server.errors import KeyringRefused
+from auth_server.on_disk import flush_folder
 
 _KEY_FILE_MAX_BYTES = 16 * 1024
 _DRAFT = ".draft"
@@ -84,7 +85,7 @@ def replace_key_file(path: Path, data: bytes) -> None:
         write_key_file(draft, data)
         _copy_access(path, draft)
         draft.rename(path)
-        sync_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -92,15 +93,6 @@ def replace_key_file(path: Path, data: bytes) -> None:
             f"key file {path} cannot be written: {error.strerror}: run this where the key folder is writable, "
             "on a disk with room, as root or as the user that owns the keys"
         ) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from auth_server.errors import KeyringRefused, StoreError
-from auth_server.key_files import check_folder, read_key_file, sync_folder, write_key_file
+from auth_server.key_files import check_folder, read_key_file, write_key_file
 from auth_server.key_forms import ASSERTION, AUDIT, DATABASE, FIELD, FORMS, RETIRED_AUDIT, Key, KeyForm, Keys
 from auth_server.key_forms import key_id as key_id
 from auth_server.live_file import LiveFile
+from auth_server.on_disk import flush_folder
 
 Material = TypeVar("Material")
 
@@ -231,4 +232,4 @@ def _write_new_keys(folder: Path, now: datetime | None) -> None:
     folder.chmod(0o700)
     for form in FORMS.values():
         write_key_file(folder / form.file, form.spelt([form.new(now)]))
-    sync_folder(folder)
+    flush_folder(folder)

@@ -1,13 +1,14 @@
-"""When a site was last backed up, noted in its store: each of its servers can tell, wherever the file is kept."""
+"""When a site was last backed up, noted in its store: each of its servers can tell, wherever the file is kept.
+
+The log has a row for each backup, too; to look for the newest at each scrape may go through years of logins.
+"""
 
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, insert, select
-
 from auth_server.canonical import utc_text
 from auth_server.store.database import Database
-from auth_server.store.models import SITE
+from auth_server.store.facts import fact_of, put_fact
 
 _LAST: Final = "last_backup"
 
@@ -15,8 +16,7 @@ _LAST: Final = "last_backup"
 def note_backup(database: Database, now: datetime) -> None:
     """Note that a backup which passed its check was made now."""
     with database.transaction() as session:
-        session.execute(delete(SITE).where(SITE.c.key == _LAST))
-        session.execute(insert(SITE).values(key=_LAST, value=utc_text(now).encode()))
+        put_fact(session, _LAST, utc_text(now).encode())
 
 
 def last_backup(database: Database) -> datetime | None:
@@ -25,5 +25,5 @@ def last_backup(database: Database) -> datetime | None:
     Raises StoreError.
     """
     with database.read() as session:
-        noted = session.execute(select(SITE.c.value).where(SITE.c.key == _LAST)).scalar_one_or_none()
+        noted = fact_of(session, _LAST)
     return None if noted is None else datetime.fromisoformat(noted.decode())

@@ -4,21 +4,19 @@ Their field and audit keys are proved by the canary as everybody's are; a wrong 
 people before the doors.
 """
 
-from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from auth_server.errors import KeyringRefused
 from auth_server.keyring import Keyring
 from auth_server.store.database import Database
-from auth_server.store.models import SITE
+from auth_server.store.facts import fact_of, put_fact
 
 _ASSERTION = "assertion_key"
 
 
 def note_assertion_key(session: Session, keyring: Keyring) -> None:
     """Write down the id of the assertion key in use, which every server must know from now on."""
-    session.execute(delete(SITE).where(SITE.c.key == _ASSERTION))
-    session.execute(insert(SITE).values(key=_ASSERTION, value=keyring.assertion.keys[0].id.encode()))
+    put_fact(session, _ASSERTION, keyring.assertion.keys[0].id.encode())
 
 
 def refuse_other_assertion_key(database: Database, keyring: Keyring) -> None:
@@ -29,7 +27,7 @@ def refuse_other_assertion_key(database: Database, keyring: Keyring) -> None:
     if database.is_file:
         return
     with database.transaction() as session:
-        noted = session.execute(select(SITE.c.value).where(SITE.c.key == _ASSERTION)).scalar_one_or_none()
+        noted = fact_of(session, _ASSERTION)
         if noted is None:
             note_assertion_key(session, keyring)
         elif noted.decode() not in {key.id for key in keyring.assertion.keys}:

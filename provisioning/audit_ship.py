@@ -11,12 +11,12 @@ from auth_server.audit_export import Header
 from auth_server.audit_export_check import read_header
 from auth_server.audit_verify import Signed
 from auth_server.canonical import utc_text
+from auth_server.on_disk import flush_file, flush_folder
 from provisioning.audit_export import write_chained
 from provisioning.audit_options import checkpoints_of, place
 from provisioning.audit_shipped import Part, digest_of, part_name, parts_in
 from provisioning.desk import Desk, Site, pass_desk, shared_options
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_file, flush_folder
 from provisioning.scratch import scratch_folder
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from auth_server.errors import AuthServerError
+from auth_server.on_disk import flush_folder
 from provisioning.act import Act, commit
 from provisioning.backup_keys import Ring
 from provisioning.backup_manifest import Manifest
 from provisioning.backup_proof import open_backup
 from provisioning.desk import Site
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_folder
 
 SUFFIX: Final = ".4auth-backup"
 """Ends the name of every backup that is looked for in a folder."""

@@ -19,6 +19,7 @@ from auth_server.audit_chain import Head
 from auth_server.canonical import utc_text
 from auth_server.errors import AuthServerError
 from auth_server.last_backup import note_backup
+from auth_server.on_disk import flush_file, flush_folder
 from auth_server.settings import ServerSettings
 from auth_server.store import schema
 from auth_server.store.backup import copy_database, query
@@ -32,7 +33,6 @@ from provisioning.backup_manifest import KeyIds, Manifest, sign
 from provisioning.backup_proof import Proof, prove, unpack
 from provisioning.desk import Site
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_file, flush_folder
 from provisioning.progress import Progress, progress
 from provisioning.scratch import scratch_folder
 from provisioning.standing import HEAD

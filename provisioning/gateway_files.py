@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from provisioning.on_disk import write_new
+from auth_server.on_disk import write_new
 from provisioning.tls import make_identity
 
 _TEMPLATE = """\

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from auth_server.on_disk import flush_file, flush_folder
 from auth_server.store.backup import fold_log
 from auth_server.store.database import open_database
 from auth_server.store.moving import stop_noting
@@ -18,7 +19,6 @@ from provisioning.act import Act, commit
 from provisioning.backup_file import CHECKPOINTS, DATABASE
 from provisioning.backup_keys import Ring
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_file, flush_folder
 from provisioning.steps import Step, no_step
 
 BESIDE: Final = ("-wal", "-shm", "-journal")

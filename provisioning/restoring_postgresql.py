@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from auth_server.on_disk import flush_file, flush_folder
 from auth_server.shared_keys import note_assertion_key
 from auth_server.store.copying import copy_rows, copy_to_file
 from auth_server.store.database import Database, create_database, open_database
@@ -14,7 +15,6 @@ from auth_server.store.location import Postgresql
 from auth_server.store.moving import stay
 from auth_server.store.postgres import is_empty, others_in
 from provisioning.backup_keys import Ring
-from provisioning.on_disk import flush_file, flush_folder
 from provisioning.progress import Progress, progress
 from provisioning.steps import Step, no_step
 

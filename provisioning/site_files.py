@@ -19,11 +19,11 @@ from auth_server.admins import Admins, Role
 from auth_server.audit import AuditLog
 from auth_server.checkpoints import Checkpoints
 from auth_server.keyring import Keyring
+from auth_server.on_disk import flush_folder, write_new
 from auth_server.store.database import create_database
 from provisioning.act import Act, perform
 from provisioning.errors import Refused
 from provisioning.gateway_files import make_gateway
-from provisioning.on_disk import flush_folder, write_new
 from provisioning.site_plan import SitePlan
 from provisioning.tls import make_identity
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from auth_server.on_disk import flush_folder, write_new
 from auth_server.settings import ListenSettings
 from provisioning.act import Act, perform
 from provisioning.desk import Desk, pass_desk, shared_options
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_folder, write_new
 from provisioning.tls import make_identity, read_pin
 
 

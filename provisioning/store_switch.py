@@ -6,9 +6,9 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from auth_server.on_disk import flush_folder
 from auth_server.store.location import Location
 from provisioning.errors import Refused
-from provisioning.on_disk import flush_folder
 from provisioning.site_plan import location_text
 
 

@@ -1,12 +1,11 @@
 """The value by which a store proves that keys are its own: sealed by the field key, naming the audit key."""
 
-from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from auth_server.errors import KeyringRefused, StoreError
 from auth_server.keyring import Keyring
+from auth_server.store.facts import fact_of, put_fact
 from auth_server.store.location import Location
-from auth_server.store.models import SITE
 
 _CANARY = "canary"
 _CANARY_TEXT = b"4auth canary, audit key "
@@ -17,8 +16,7 @@ CANARY_PLACE = ("site", "value", _CANARY)
 def renew_canary(session: Session, keyring: Keyring) -> None:
     """Seal the value that proves the keys by the field key in use, naming the audit key in use."""
     text = _CANARY_TEXT + keyring.audit.keys[0].id.encode()
-    session.execute(delete(SITE).where(SITE.c.key == _CANARY))
-    session.execute(insert(SITE).values(key=_CANARY, value=keyring.field.seal(*CANARY_PLACE, text)))
+    put_fact(session, _CANARY, keyring.field.seal(*CANARY_PLACE, text))
 
 
 def read_canary(session: Session, keyring: Keyring) -> tuple[bytes, str] | None:
@@ -26,7 +24,7 @@ def read_canary(session: Session, keyring: Keyring) -> tuple[bytes, str] | None:
 
     Raises StoreError when no field key opens it.
     """
-    token = session.execute(select(SITE.c.value).where(SITE.c.key == _CANARY)).scalar_one_or_none()
+    token = fact_of(session, _CANARY)
     if token is None:
         return None
     text = keyring.field.open(*CANARY_PLACE, token)

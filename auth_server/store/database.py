@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 import sqlcipher3
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -20,10 +20,10 @@ from auth_server.metrics import STORE_FAULTS, STORE_SECONDS
 from auth_server.store import schema
 from auth_server.store.canary import refuse_other_keys, renew_canary
 from auth_server.store.engine import BUSY_TIMEOUT_S, READ_ONLY, KeySource, cipher_engine, is_of_another_key
+from auth_server.store.facts import fact_of
 from auth_server.store.in_use import InUse
 from auth_server.store.location import Location, store_at
 from auth_server.store.marks import MOVED
-from auth_server.store.models import SITE
 from auth_server.store.postgres import (
     LONG_REPLY_TIMEOUT_S,
     REPLY_TIMEOUT_S,
@@ -264,7 +264,7 @@ def _refuse_language(database: Database) -> None:
 def _check_canary(database: Database, keyring: Keyring) -> None:
     """Prove that the keys belong to this database, and that it serves still, before anything is written."""
     with database.read() as session:
-        moved = session.execute(select(SITE.c.value).where(SITE.c.key == MOVED)).scalar_one_or_none()
+        moved = fact_of(session, MOVED)
         refuse_other_keys(session, keyring, database.location)
     if moved is not None:
         raise StoreError(f"{database.location} was moved to {moved.decode()}: name that in store.database")

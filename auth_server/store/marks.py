@@ -6,10 +6,11 @@ A move draws a token and puts it into both stores. So a run that goes on finds i
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete
 from sqlalchemy.orm import Session
 
 from auth_server.canonical import utc_text
+from auth_server.store.facts import fact_of, put_fact
 from auth_server.store.models import SITE
 
 MOVED: Final = "moved"
@@ -29,7 +30,7 @@ _ON: Final = " on "
 
 def token_of(session: Session, mark: str) -> str | None:
     """Return the token that a store bears under a mark, or None."""
-    found = session.execute(select(SITE.c.value).where(SITE.c.key == mark)).scalar_one_or_none()
+    found = fact_of(session, mark)
     return None if found is None else found.decode()
 
 
@@ -63,8 +64,7 @@ def close_for_good(source: Session, to: str, now: datetime) -> None:
 
 
 def _put(session: Session, mark: str, value: str) -> None:
-    session.execute(delete(SITE).where(SITE.c.key == mark))
-    session.execute(insert(SITE).values(key=mark, value=value.encode()))
+    put_fact(session, mark, value.encode())
 
 
 def _refuse_rows(connection: Connection) -> None:

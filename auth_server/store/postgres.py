@@ -32,7 +32,7 @@ HOLD_TIMEOUT_S: Final = 2.0
 server, one after the other, less long than these wait for their turn, so that they are late and not refused."""
 
 _LONG_HOLD_TIMEOUT_S: Final = 60.0
-"""The same for an administrator's command, which has files to write meanwhile."""
+"""The same for an administrator's command, which has files to write meanwhile, and for whoever only reads."""
 
 _CONNECT_TIMEOUT_S: Final = 3
 _LOOK_EVERY_S: Final = 0.1
@@ -60,7 +60,7 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that does not wait for ever, and takes no commit for done that a standby may not have."""
 
     patience_s = REPLY_TIMEOUT_S
-    hold_s = HOLD_TIMEOUT_S
+    hold_s: float
     _is_one_sided = False
 
     def wait(self, gen: PQGen[RV], interval: float = _LOOK_EVERY_S, timeout: float | None = None) -> RV:
